@@ -1,0 +1,241 @@
+"""ffe, the Finance Feedback Engine: market data in, a sized, risk-checked, explained and recorded decision out.
+
+Everything a plugin author needs is named here and loaded on first use, so that ``import ffe_core`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ffe_core.domain.assets import Asset, AssetKind, DayBoundary, Timeframe
+    from ffe_core.domain.clock import Clock, FixedClock, SystemClock
+    from ffe_core.domain.decisions import (
+        Ballot,
+        Briefing,
+        BriefRequest,
+        Clamp,
+        Decision,
+        Note,
+        Opinion,
+        Outcome,
+        Proposal,
+        RiskContext,
+        Ruling,
+        RulingOutcome,
+        Sizing,
+        Trust,
+        Verdict,
+    )
+    from ffe_core.domain.events import Alert, Severity, StateChange
+    from ffe_core.domain.market import (
+        Candles,
+        CandleShape,
+        Confluence,
+        FramePulse,
+        Freshness,
+        Market,
+        MarketStatus,
+        Pulse,
+        Quote,
+        Regime,
+        Trend,
+        VolatilityClass,
+    )
+    from ffe_core.domain.trading import (
+        Action,
+        ClosedTrade,
+        Effect,
+        Fees,
+        Fill,
+        Instrument,
+        Mode,
+        Order,
+        OrderReport,
+        OrderState,
+        OrderType,
+        Portfolio,
+        Position,
+        Reservation,
+        Side,
+        TradingState,
+    )
+    from ffe_core.engine import Engine
+    from ffe_core.errors import (
+        BadData,
+        BudgetSpent,
+        CassetteMiss,
+        DataError,
+        FfeError,
+        NoData,
+        NotConfigured,
+        PlatformError,
+        PluginError,
+        ProviderFailed,
+        Refused,
+        RequiredPluginFailed,
+        SafetyRefusal,
+        SettingsError,
+        SourceFailed,
+        StoreError,
+        Unknown,
+        UnknownName,
+        UsageError,
+        VerificationFailed,
+    )
+    from ffe_core.hookspecs import PluginContext, hookimpl
+    from ffe_core.ports import (
+        AggregationStrategy,
+        AIProvider,
+        Ask,
+        Chunk,
+        DataSource,
+        Executor,
+        Holding,
+        Platform,
+        Result,
+        RiskRule,
+        Round,
+        RoundStrategy,
+        Series,
+        Signals,
+        VectorProvider,
+    )
+
+_HOMES = {
+    "ffe_core.domain.assets": "Asset AssetKind DayBoundary Timeframe",
+    "ffe_core.domain.clock": "Clock FixedClock SystemClock",
+    "ffe_core.domain.decisions": (
+        "Ballot BriefRequest Briefing Clamp Decision Note Opinion Outcome Proposal RiskContext Ruling RulingOutcome "
+        "Sizing Trust Verdict"
+    ),
+    "ffe_core.domain.events": "Alert Severity StateChange",
+    "ffe_core.domain.market": (
+        "CandleShape Candles Confluence FramePulse Freshness Market MarketStatus Pulse Quote Regime Trend "
+        "VolatilityClass"
+    ),
+    "ffe_core.domain.trading": (
+        "Action ClosedTrade Effect Fees Fill Instrument Mode Order OrderReport OrderState OrderType Portfolio "
+        "Position Reservation Side TradingState"
+    ),
+    "ffe_core.engine": "Engine",
+    "ffe_core.errors": (
+        "BadData BudgetSpent CassetteMiss DataError FfeError NoData NotConfigured PlatformError PluginError "
+        "ProviderFailed Refused RequiredPluginFailed SafetyRefusal SettingsError SourceFailed StoreError Unknown "
+        "UnknownName UsageError VerificationFailed"
+    ),
+    "ffe_core.hookspecs": "PluginContext hookimpl",
+    "ffe_core.ports": (
+        "AIProvider AggregationStrategy Ask Chunk DataSource Executor Holding Platform Result RiskRule Round "
+        "RoundStrategy Series Signals VectorProvider"
+    ),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__version__ = "0.1.0"
+__all__ = [
+    "AIProvider",
+    "Action",
+    "AggregationStrategy",
+    "Alert",
+    "Ask",
+    "Asset",
+    "AssetKind",
+    "BadData",
+    "Ballot",
+    "BriefRequest",
+    "Briefing",
+    "BudgetSpent",
+    "CandleShape",
+    "Candles",
+    "CassetteMiss",
+    "Chunk",
+    "Clamp",
+    "Clock",
+    "ClosedTrade",
+    "Confluence",
+    "DataError",
+    "DataSource",
+    "DayBoundary",
+    "Decision",
+    "Effect",
+    "Engine",
+    "Executor",
+    "Fees",
+    "FfeError",
+    "Fill",
+    "FixedClock",
+    "FramePulse",
+    "Freshness",
+    "Holding",
+    "Instrument",
+    "Market",
+    "MarketStatus",
+    "Mode",
+    "NoData",
+    "NotConfigured",
+    "Note",
+    "Opinion",
+    "Order",
+    "OrderReport",
+    "OrderState",
+    "OrderType",
+    "Outcome",
+    "Platform",
+    "PlatformError",
+    "PluginContext",
+    "PluginError",
+    "Portfolio",
+    "Position",
+    "Proposal",
+    "ProviderFailed",
+    "Pulse",
+    "Quote",
+    "Refused",
+    "Regime",
+    "RequiredPluginFailed",
+    "Reservation",
+    "Result",
+    "RiskContext",
+    "RiskRule",
+    "Round",
+    "RoundStrategy",
+    "Ruling",
+    "RulingOutcome",
+    "SafetyRefusal",
+    "Series",
+    "SettingsError",
+    "Severity",
+    "Side",
+    "Signals",
+    "Sizing",
+    "SourceFailed",
+    "StateChange",
+    "StoreError",
+    "SystemClock",
+    "Timeframe",
+    "TradingState",
+    "Trend",
+    "Trust",
+    "Unknown",
+    "UnknownName",
+    "UsageError",
+    "VectorProvider",
+    "Verdict",
+    "VerificationFailed",
+    "VolatilityClass",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'ffe_core' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

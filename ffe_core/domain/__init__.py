@@ -1,0 +1,1 @@
+"""The words ffe thinks in: frozen dataclasses and enums, standard library only."""

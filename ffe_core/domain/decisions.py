@@ -1,0 +1,308 @@
+"""From a briefing to a decision: what was known, who said what, what was made of it and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from ffe_core.domain.assets import Asset, Timeframe
+from ffe_core.domain.clock import require_utc
+from ffe_core.domain.market import Freshness, Market, MarketStatus, Pulse, Regime
+from ffe_core.domain.trading import (
+    Action,
+    ClosedTrade,
+    Effect,
+    Instrument,
+    Mode,
+    Portfolio,
+    Reservation,
+    TradingState,
+)
+
+
+class RulingOutcome(StrEnum):
+    PASSED = "passed"
+    CLAMPED = "clamped"
+    VETOED = "vetoed"
+    UNAVAILABLE = "unavailable"
+    NOT_APPLICABLE = "not_applicable"
+
+
+class Trust(StrEnum):
+    """How far a note's text may be believed: ours, measured elsewhere, or written by strangers."""
+
+    OWN = "own"
+    MEASURED = "measured"
+    UNTRUSTED = "untrusted"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A contribution to the briefing. ``available_at``: when it could first be known; ``origin``: the plugin's name."""
+
+    origin: str
+    trust: Trust
+    available_at: datetime
+    text: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "available_at", require_utc(self.available_at))
+
+
+@dataclass(frozen=True, slots=True)
+class BriefRequest:
+    asset: Asset
+    as_of: datetime
+    timeframe: Timeframe
+    horizon: int
+
+
+@dataclass(frozen=True, slots=True)
+class Briefing:
+    """Everything that providers are told, and nothing that was unknown at ``as_of``. Immutable."""
+
+    asset: Asset
+    as_of: datetime
+    mode: Mode
+    timeframe: Timeframe
+    #: bars of ``timeframe`` over which confidence is a probability
+    horizon: int
+    market: Market
+    pulse: Pulse
+    regime: Regime
+    #: change of the last complete close over 24 hours (a stock: over the previous session), a fraction
+    day_change: float | None
+    #: signed quantity held now; ``None`` where positions are unknown
+    position: Decimal | None
+    notes: tuple[Note, ...] = ()
+    #: notes that were left out because they became known after ``as_of``
+    notes_withheld: int = 0
+    #: indicators that plugins computed, ``plugin.name`` -> value
+    indicators: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """One provider's answer, or the reason that there is none (``error``): then it is an abstention, never a vote.
+
+    ``confidence`` is 0-100. ``amount`` is what the provider suggests; ffe computes the size itself.
+    """
+
+    provider: str
+    model: str
+    action: Action | None
+    confidence: int
+    reasoning: str
+    amount: Decimal | None = None
+    horizon: int | None = None
+    #: whether confidence claims to be a probability (rules do not)
+    calibratable: bool = True
+    latency_ms: float | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cost_usd: Decimal | None = None
+    error: str | None = None
+    local: bool = False
+    #: exactly what was sent and what came back, for replay; ``None`` for rules
+    prompt: str | None = None
+    raw_reply: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.error is None:
+            if not isinstance(self.action, Action):
+                raise ValueError(f"{self.provider}: action {self.action!r} is none of BUY, SELL, HOLD")
+            if isinstance(self.confidence, bool) or not isinstance(self.confidence, int):
+                raise ValueError(f"{self.provider}: confidence {self.confidence!r} is no whole number")
+            if not 0 <= self.confidence <= 100:
+                raise ValueError(f"{self.provider}: confidence {self.confidence} is not within 0-100")
+            if not self.reasoning.strip():
+                raise ValueError(f"{self.provider}: reasoning is blank")
+        if self.amount is not None and (not self.amount.is_finite() or self.amount < 0):
+            raise ValueError(f"{self.provider}: amount {self.amount} is not a number above zero")
+
+    @property
+    def is_vote(self) -> bool:
+        return self.error is None
+
+    @classmethod
+    def failure(cls, provider: str, model: str, error: str, *, local: bool = False, **facts: Any) -> Opinion:
+        """An abstention with its reason."""
+        return cls(provider, model, None, 0, "", error=error, local=local, **facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a decision, once its horizon has passed or its trade has closed."""
+
+    decision_id: str
+    asset: Asset
+    resolved_at: datetime
+    action: Action
+    #: return of the price over the horizon, a fraction, before and after costs, signed by the action
+    gross_return: float | None
+    net_return: float | None
+    pnl: Decimal | None = None
+    exit_reason: str = ""
+    provider_actions: Mapping[str, Action] = field(default_factory=dict)
+    provider_confidences: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """What a strategy combines: opinions and failures in panel order, weights that sum to one over the opinions."""
+
+    asset: Asset
+    as_of: datetime
+    opinions: tuple[Opinion, ...]
+    failed: tuple[Opinion, ...]
+    weights: Mapping[str, float]
+    history: Sequence[Outcome] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the panel says as one voice. ``raw_confidence`` is before the quorum and failure factors."""
+
+    action: Action
+    confidence: int
+    raw_confidence: int
+    reasoning: str
+    amount: Decimal | None
+    #: ``ensemble_metadata`` of the record: tier, weights, votes, factors, every provider's answer
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def agreement(self) -> float:
+        """Share of the weight behind the action, 0-1."""
+        return float(self.metadata.get("agreement_score", 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Clamp:
+    """One limit that made the size smaller."""
+
+    rule: str
+    reason: str
+    before: Decimal
+    after: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """How the size came to be. ``formula_quantity`` before any limit; ``None`` where nothing is to be sized."""
+
+    method: str
+    formula_quantity: Decimal | None
+    clamps: tuple[Clamp, ...] = ()
+    #: why there is no size although there is an entry; empty otherwise
+    unavailable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A sized intention, before the risk rules. ``quantity`` is positive base units, ``None`` without a size."""
+
+    asset: Asset
+    action: Action
+    effect: Effect
+    effect_reason: str
+    confidence: int
+    entry_price: Decimal
+    quantity: Decimal | None
+    stop_price: Decimal | None
+    stop_fraction: Decimal | None
+    target_price: Decimal | None
+    risk_fraction: Decimal | None
+    signal_only: bool
+    sizing: Sizing
+    agreement: float = 1.0
+
+    @property
+    def is_entry(self) -> bool:
+        return self.effect.is_entry
+
+    @property
+    def is_exit(self) -> bool:
+        return self.effect.is_exit
+
+
+@dataclass(frozen=True, slots=True)
+class RiskContext:
+    """What risk rules may look at; ``None`` means that it could not be had, which is not the same as zero."""
+
+    now: datetime
+    mode: Mode
+    state: TradingState
+    before: Portfolio | None
+    #: the portfolio as it will be if the proposal is filled at its entry price
+    after: Portfolio | None
+    instrument: Instrument | None
+    market: Market
+    freshness: Freshness
+    status: MarketStatus
+    daily_returns: Mapping[str, Sequence[tuple[str, float]]] | None = None
+    peak_equity: Decimal | None = None
+    day_start_equity: Decimal | None = None
+    closed_trades: Sequence[ClosedTrade] | None = None
+    reservations: Sequence[Reservation] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """One rule's judgement. ``before`` and ``after`` are quantities, set where the rule clamped."""
+
+    rule: str
+    outcome: RulingOutcome
+    reason: str = ""
+    before: Decimal | None = None
+    after: Decimal | None = None
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.outcome is RulingOutcome.CLAMPED and (self.after is None or self.before is None):
+            raise ValueError(f"rule {self.rule} clamped without saying from what to what")
+        if self.after is not None and self.before is not None and self.after > self.before:
+            raise ValueError(f"rule {self.rule} may make a size smaller, never larger")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The unit of everything: the fields of a record that people and programs read, named as ``--json`` prints them."""
+
+    id: str
+    asset_pair: str
+    asset_type: str
+    as_of: datetime
+    created_at: datetime
+    mode: Mode
+    action: Action
+    effect: Effect
+    confidence: int
+    raw_confidence: int
+    reasoning: str
+    amount: Decimal | None
+    position_type: str | None
+    entry_price: Decimal | None
+    position_size: Decimal | None
+    sizing: Sizing
+    stop_loss_price: Decimal | None
+    stop_loss_fraction: Decimal | None
+    take_profit_price: Decimal | None
+    risk_fraction: Decimal | None
+    signal_only: bool
+    market: Market
+    pulse: Pulse
+    regime: Regime
+    opinions: tuple[Opinion, ...]
+    ensemble_metadata: Mapping[str, Any]
+    rulings: tuple[Ruling, ...]
+    #: a risk rule forbids it: kept and explained, never executed
+    vetoed: bool = False
+    hash: str = ""
+    previous_hash: str = ""

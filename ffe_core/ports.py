@@ -1,0 +1,269 @@
+"""The ports: what an object that a plugin hands over must be able to do.
+
+Attributes are read-only properties here, so that frozen dataclasses satisfy them. A method that cannot answer raises
+one of ``ffe_core.errors``; it never returns an invented value. Optional capabilities are ports of their own: the
+host reads from the bare object which of them it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+
+from ffe_core.domain.assets import Asset, Timeframe
+from ffe_core.domain.decisions import (
+    Ballot,
+    Briefing,
+    Note,
+    Opinion,
+    Proposal,
+    RiskContext,
+    Ruling,
+    Verdict,
+)
+from ffe_core.domain.market import Candles, Quote
+from ffe_core.domain.trading import Fill, Instrument, Order, OrderReport, Portfolio, Position
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class Named(Protocol):
+    @property
+    def name(self) -> str:
+        """How settings choose it: lower-case letters, digits and underscores, the same in every run."""
+        ...
+
+
+@runtime_checkable
+class DataSource(Named, Protocol):
+    """Candles of some market."""
+
+    def serves(self, asset: Asset) -> bool:
+        """Whether this source has ``asset`` at all; no network."""
+        ...
+
+    def candles(
+        self, asset: Asset, timeframe: Timeframe, *, start: datetime | None, end: datetime | None, limit: int | None
+    ) -> Candles:
+        """Bars that open in ``[start, end)``, at most the last ``limit`` of them, complete or not.
+
+        Raises ``NoData`` where there is nothing, ``BadData`` where there is something that cannot be trusted.
+        """
+        ...
+
+
+@runtime_checkable
+class QuoteSource(Protocol):
+    def quote(self, asset: Asset) -> Quote:
+        """The present bid and ask. Raises ``NoData``."""
+        ...
+
+
+@runtime_checkable
+class NewsSource(Protocol):
+    def news(self, asset: Asset, since: datetime, until: datetime) -> Sequence[Note]:
+        """Notes that became available in ``[since, until)``."""
+        ...
+
+
+@runtime_checkable
+class MacroSource(Protocol):
+    def macro(self, until: datetime) -> Sequence[Note]:
+        """The newest released figures at ``until``."""
+        ...
+
+
+@runtime_checkable
+class Catalogued(Protocol):
+    """A source that can say what it holds, for ``ffe data list``."""
+
+    def holdings(self) -> Sequence[Holding]:
+        """Every series it holds, in a fixed order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One series of a source: ``first`` and ``last`` are bar opens, ``None`` where it is endless."""
+
+    asset: Asset
+    timeframe: Timeframe
+    bars: int | None
+    first: datetime | None
+    last: datetime | None
+    origin: str
+
+
+@runtime_checkable
+class AIProvider(Named, Protocol):
+    """Somebody who can be asked for an opinion."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def local(self) -> bool:
+        """Whether it runs on the user's machine; such providers make up the local quorum."""
+        ...
+
+    def ask(self, briefing: Briefing, *, timeout: float) -> Opinion:
+        """An opinion within ``timeout`` seconds. Raises ``ProviderFailed``: a failure is never dressed up as HOLD."""
+        ...
+
+
+class Series(Protocol):
+    """Candles with indicators that are computed once and shared, for providers that answer per bar."""
+
+    @property
+    def candles(self) -> Candles: ...
+
+    def indicator(self, name: str, **params: float) -> NDArray[np.float64]:
+        """A column as long as the candles, NaN in the warm-up; element i knows bars up to i only."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """``action`` (1 BUY, -1 SELL, 0 HOLD) and ``confidence`` (0-100) per bar, int8 of the series' length."""
+
+    action: NDArray[np.int8]
+    confidence: NDArray[np.int8]
+
+
+@runtime_checkable
+class VectorProvider(AIProvider, Protocol):
+    """A rule: it can answer for every bar of a series at once."""
+
+    def with_params(self, **params: float | int | str) -> Self:
+        """The same rule with other parameters. Raises ``UsageError`` for an unknown one or one out of range."""
+        ...
+
+    def ask_all(self, series: Series) -> Signals:
+        """One answer per bar; element i knows bars up to i only."""
+        ...
+
+
+@runtime_checkable
+class AggregationStrategy(Named, Protocol):
+    """Makes one verdict of a ballot. Pure: the same ballot gives the same verdict."""
+
+    def combine(self, ballot: Ballot) -> Verdict:
+        """Raises ``ValueError`` where the ballot cannot be combined; the next tier answers then."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Whom to ask next, and what to add to their briefing."""
+
+    providers: tuple[str, ...]
+    briefing: Briefing
+    seat: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A question that was asked and the opinions that came back."""
+
+    ask: Ask
+    opinions: tuple[Opinion, ...]
+
+
+@runtime_checkable
+class RoundStrategy(AggregationStrategy, Protocol):
+    """A strategy that asks in rounds, such as a debate."""
+
+    def next_round(self, done: Sequence[Round]) -> Ask | None:
+        """Whom to ask next, or ``None`` when enough has been said. Pure: the engine does the asking."""
+        ...
+
+
+@runtime_checkable
+class RiskRule(Named, Protocol):
+    """Judges a proposal by the portfolio after the trade. Pure; it may shrink or veto, never enlarge."""
+
+    def check(self, proposal: Proposal, context: RiskContext) -> Ruling: ...
+
+
+@runtime_checkable
+class Platform(Named, Protocol):
+    """A venue, or paper. ``submit`` is one POST, never repeated: ``Refused`` is definite, ``Unknown`` is not."""
+
+    def portfolio(self) -> Portfolio: ...
+
+    def instrument(self, asset: Asset) -> Instrument: ...
+
+    def quote(self, asset: Asset) -> Quote: ...
+
+    def prepare(self, order: Order) -> Mapping[str, str]:
+        """What recovery will need (a transaction id, a product); stored with the intent before the send."""
+        ...
+
+    def submit(self, order: Order) -> OrderReport: ...
+
+    def find(self, order: Order) -> OrderReport | None:
+        """The venue's word on an order by its client id; ``None`` only when the venue says that there is none."""
+        ...
+
+    def cancel(self, order: Order) -> OrderReport: ...
+
+    def close(self, position: Position, *, client_order_id: str) -> OrderReport: ...
+
+    def protect(
+        self, position: Position, stop: Decimal | None, target: Decimal | None, *, client_order_id: str
+    ) -> OrderReport: ...
+
+    def open_orders(self) -> Sequence[OrderReport]: ...
+
+    def fills(self, since: str | None) -> tuple[Sequence[Fill], str]:
+        """Fills after the cursor ``since``, and the venue's next cursor."""
+        ...
+
+    def check(self) -> Mapping[str, bool]:
+        """``api_auth account_active trading_enabled balance_available market_data``, each tried, none guessed."""
+        ...
+
+
+@runtime_checkable
+class MarkToMarket(Protocol):
+    """A platform that is told prices rather than knowing them, such as paper."""
+
+    def update_prices(self, prices: Mapping[str, Decimal]) -> None:
+        """Marks by canonical symbol, quote currency."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A share of the work: ``index`` orders the results, ``arguments`` are plain JSON-like values."""
+
+    index: int
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one chunk; ``error`` is set where the task raised."""
+
+    index: int
+    value: Any
+    error: str | None = None
+
+
+@runtime_checkable
+class Executor(Named, Protocol):
+    """Spreads many independent runs over workers."""
+
+    def map(self, task: str, chunks: Sequence[Chunk], *, shared: Mapping[str, NDArray[Any]]) -> Iterator[Result]:
+        """Results of ``task`` ("package.module:function") in the order of ``chunks``.
+
+        ``shared`` reaches each worker once; a chunk that a dying worker lost is run again.
+        """
+        ...
+
+    def close(self) -> None: ...
