@@ -1,0 +1,109 @@
+"""What every test shares: real market data, a home of its own, a PostgreSQL schema of its own, no network."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DEFAULT_POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
+
+#: Bare names that vendors' own tools read; a developer's real keys must not reach a test.
+VENDOR_VARIABLES = (
+    "ALPHA_VANTAGE_API_KEY",
+    "COINBASE_API_KEY",
+    "COINBASE_API_SECRET",
+    "OANDA_API_KEY",
+    "OANDA_ACCOUNT_ID",
+    "OLLAMA_HOST",
+    "GEMINI_API_KEY",
+)
+#: Where a run is told what it may use: read here once, because no test may take them for settings of ffe.
+DATA_FOLDER = os.environ.get("FFE_TEST_DATA", "")
+POSTGRES = os.environ.get("FFE_TEST_POSTGRES") or DEFAULT_POSTGRES
+TERMINAL_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+
+ON_CI = os.environ.get("CI", "").lower() in ("1", "true")
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    """The environment of a newcomer whose home of ffe is ``home``: for subprocesses, and for the ``home`` fixture."""
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("FFE_", "_FFE_")) and name not in VENDOR_VARIABLES and name not in TERMINAL_VARIABLES
+    }
+    return {**ours, "FFE_HOME": str(home)}
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test sees the developer's settings, not even one that asks for no home."""
+    allowed = clean_environment(tmp_path_factory.getbasetemp() / "no-home")
+    for name in set(os.environ) - set(allowed):
+        # pytest keeps its own account of the running test in the environment.
+        if not name.startswith("PYTEST_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("FFE_HOME", allowed["FFE_HOME"])
+
+
+@pytest.fixture
+def home(_own_environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty ``FFE_HOME`` that goes with the test."""
+    place = tmp_path / "home"
+    place.mkdir()
+    monkeypatch.setenv("FFE_HOME", str(place))
+    return place
+
+
+@pytest.fixture(scope="session")
+def market_data() -> Path:
+    """The folder of real candles: ``$FFE_TEST_DATA``, else ``shared/data`` beside or inside the checkout."""
+    places = [Path(DATA_FOLDER)] if DATA_FOLDER else [ROOT.parent / "shared" / "data", ROOT / "shared" / "data"]
+    for place in places:
+        if place.is_dir():
+            return place
+    pytest.skip("no market data: set FFE_TEST_DATA to a folder of candle files, or put one at shared/data")
+
+
+@pytest.fixture
+def postgres_url() -> Iterator[str]:
+    """The URL of an empty PostgreSQL schema that is dropped after the test."""
+    psycopg = pytest.importorskip("psycopg", reason="service: psycopg is not installed")
+    plain = POSTGRES.replace("postgresql+psycopg://", "postgresql://", 1)
+    try:
+        server = psycopg.connect(plain, autocommit=True, connect_timeout=3)
+    except psycopg.OperationalError as error:
+        pytest.skip(f"service: no PostgreSQL server answers ({str(error).splitlines()[0]})")
+    schema = f"ffe_{uuid.uuid4().hex[:16]}"
+    with server:
+        server.execute(f'CREATE SCHEMA "{schema}"')
+        separator = "&" if "?" in POSTGRES else "?"
+        yield f"{POSTGRES}{separator}options=-csearch_path%3D{schema}"
+        # A connection that a failed test left open must not hold up the rest of the run.
+        server.execute("SET lock_timeout = '10s'")
+        server.execute(f'DROP SCHEMA "{schema}" CASCADE')
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "postgres_url" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.postgres)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """On CI a service that is away is a failure: a suite that skips it would pass without having looked."""
+    report = yield
+    if ON_CI and report.skipped and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2]
+        if "service: " in reason:
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid}: {reason.removeprefix('Skipped: ')}; CI needs this service"
+    return report
