@@ -1,0 +1,276 @@
+"""The sections of the settings: every key, its type, its default and what it does.
+
+The descriptions are the source of docs/settings.md and of ``ffe config explain``. A key stands here only while
+something reads it. Fractions are fractions (0.05 is 5 %), lengths of time carry their unit in the description.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from ffe_core.domain.assets import AssetKind, Timeframe
+
+#: Marks a share of one; a value such as 70 is answered with the fraction that was meant.
+FRACTION = {"unit": "fraction"}
+
+Fraction = Annotated[float, Field(gt=0, le=1, json_schema_extra=FRACTION)]
+FractionOrOff = Annotated[float, Field(ge=0, lt=1, json_schema_extra=FRACTION)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A part of the settings: frozen, and closed to keys it does not know."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False, defer_build=True
+    )
+
+
+def _distinct(names: list[str]) -> list[str]:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} is listed twice")
+    return names
+
+
+class DecisionSettings(Section):
+    timeframe: Timeframe = Field(default=Timeframe.H1, description="bars that decisions are made on")
+    threshold: Fraction = Field(
+        default=0.7, description="confidence, as a fraction, below which a decision is stored but not acted on"
+    )
+    horizon: int = Field(
+        default=24,
+        ge=1,
+        le=10_000,
+        description="bars ahead that an opinion's confidence is about, and that it is scored at",
+    )
+
+
+class FreshnessLimits(Section):
+    warn: float = Field(ge=0, description="minutes overdue above which the newest bar is called ageing")
+    critical: float | None = Field(
+        default=None, ge=0, description="minutes overdue from which entries are refused; null for never"
+    )
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.critical is not None and self.critical < self.warn:
+            raise ValueError("critical comes before warn; write a larger one")
+        return self
+
+
+def _soon() -> FreshnessLimits:
+    return FreshnessLimits(warn=5, critical=15)
+
+
+def _after_a_day() -> FreshnessLimits:
+    return FreshnessLimits(warn=1440)
+
+
+class FreshnessSettings(Section):
+    crypto: FreshnessLimits = Field(default_factory=_soon, description="pairs of coins, up to 4h bars")
+    forex: FreshnessLimits = Field(default_factory=_soon, description="currency pairs, up to 4h bars")
+    stock: FreshnessLimits = Field(default_factory=_soon, description="stocks, up to 4h bars")
+    stock_daily: FreshnessLimits = Field(
+        default_factory=_after_a_day, description="stocks of which only daily bars exist"
+    )
+
+
+class DataSettings(Section):
+    sources: list[Name] = Field(
+        default=["demo"],
+        min_length=1,
+        description="sources in the order they are asked; demo invents prices and stands alone",
+    )
+    cache_ttl: float = Field(default=300.0, ge=0, description="seconds that fetched bars are reused; 0 asks every time")
+    bars: int = Field(
+        default=500,
+        ge=50,
+        le=100_000,
+        description="bars read per timeframe where they exist; below 50 no trend is known",
+    )
+    kinds: dict[str, AssetKind] = Field(
+        default_factory=dict,
+        description="what an asset is where its name does not tell: GOOG: stock (crypto, forex, stock)",
+    )
+    freshness: FreshnessSettings = Field(
+        default_factory=FreshnessSettings, description="how overdue data may be, per kind of asset"
+    )
+    price_divergence: Fraction = Field(
+        default=0.02, description="share by which two sources may differ on the last price before it is reported"
+    )
+    memory_cache_entries: int = Field(default=1000, ge=0, description="series kept in memory; the oldest leave first")
+
+    @field_validator("sources")
+    @classmethod
+    def _demo_alone(cls, sources: list[str]) -> list[str]:
+        if "demo" in sources and len(set(sources)) > 1:
+            raise ValueError("demo invents prices and never mixes with real ones; list demo alone or leave it out")
+        return _distinct(sources)
+
+    @field_validator("kinds")
+    @classmethod
+    def _canonical(cls, kinds: dict[str, AssetKind]) -> dict[str, AssetKind]:
+        return {"".join(filter(str.isalnum, name)).upper(): kind for name, kind in kinds.items()}
+
+
+class PulseSettings(Section):
+    indicators: list[Name] = Field(
+        default_factory=list,
+        description="further indicators of the catalogue, by name: [stoch, cci, willr, ichimoku, supertrend]",
+    )
+
+    @field_validator("indicators")
+    @classmethod
+    def _once(cls, names: list[str]) -> list[str]:
+        return _distinct(names)
+
+
+class AiSettings(Section):
+    providers: list[Name] = Field(
+        default=["local", "trend_adx", "rsi_reversion"],
+        min_length=1,
+        description="the panel: providers asked in parallel, in the order of their opinions",
+    )
+    timeout: float = Field(default=30.0, gt=0, le=3600, description="seconds that the whole panel has")
+    fallback: Literal["none", "local"] = Field(
+        default="none", description="who answers when every provider failed; what the rules say then opens no position"
+    )
+
+    @field_validator("providers")
+    @classmethod
+    def _once(cls, names: list[str]) -> list[str]:
+        return _distinct(names)
+
+
+class EnsembleSettings(Section):
+    strategy: Name = Field(default="weighted", description="how opinions become a verdict; plugins may bring more")
+    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict, description="weight per provider; one that is not named weighs 1"
+    )
+    min_local_providers: int = Field(
+        default=3,
+        ge=0,
+        description="answers wanted from providers on this machine; with fewer, confidence is cut to 0.7",
+    )
+
+
+class ExitSettings(Section):
+    stop: Literal["atr", "fixed"] = Field(
+        default="atr",
+        description="atr: a multiple of the daily range, held between min and max; fixed: always `fallback`",
+    )
+    atr_multiple: float = Field(
+        default=2.0, gt=0, le=20, description="daily average true ranges between entry and stop"
+    )
+    min: Fraction = Field(default=0.01, description="nearest stop, as a fraction of the fill price")
+    max: Fraction = Field(default=0.05, description="farthest stop, as a fraction of the fill price")
+    fallback: Fraction = Field(
+        default=0.02,
+        description="stop where no range is known, and the stop of `fixed`, as a fraction of the fill price",
+    )
+    target: FractionOrOff = Field(default=0.05, description="profit target as a fraction of the fill price; 0 for none")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min > self.max:
+            raise ValueError("min is above max")
+        return self
+
+
+class KellySettings(Section):
+    p: Fraction = Field(default=0.55, description="share of trades expected to win")
+    payoff: float = Field(default=100 / 75, gt=0, description="average win divided by average loss")
+    multiplier: Fraction = Field(default=0.25, description="share of the full Kelly fraction that is used")
+    cap: Fraction = Field(default=0.25, description="largest Kelly fraction before the multiplier")
+    max_position: Fraction = Field(default=0.05, description="largest position as a fraction of equity")
+
+
+class SizingSettings(Section):
+    method: Literal["risk", "kelly"] = Field(
+        default="risk", description="risk: lose `risk` at the stop; kelly: see `kelly`"
+    )
+    risk: Annotated[float, Field(gt=0, le=0.1, json_schema_extra=FRACTION)] = Field(
+        default=0.01, description="fraction of equity lost when the stop is hit"
+    )
+    kelly: KellySettings = Field(default_factory=KellySettings, description="inputs of the Kelly criterion")
+
+
+class CostSettings(Section):
+    fee: Annotated[float, Field(ge=0, lt=0.5, json_schema_extra=FRACTION)] = Field(
+        default=0.001, description="fee per fill as a fraction of its value"
+    )
+    slippage: Annotated[float, Field(ge=0, lt=0.5, json_schema_extra=FRACTION)] = Field(
+        default=0.0001, description="how much worse than quoted a fill is, as a fraction of the price"
+    )
+    commission: float = Field(default=0.0, ge=0, description="fixed amount per fill, in the quote currency")
+
+
+class RiskSettings(Section):
+    max_concentration: Fraction = Field(
+        default=0.25, description="largest share of equity in one asset after the trade"
+    )
+    max_leverage: float = Field(
+        default=5.0, gt=0, le=100, description="largest exposure of the account divided by its equity"
+    )
+    buying_power: Fraction = Field(
+        default=0.97, description="share of free cash that one order may use, so that fees and price moves still fit"
+    )
+
+
+class ExecutionSettings(Section):
+    platform: Name = Field(default="paper", description="venue of orders, instrument rules and quotes")
+    allow_short: bool = Field(default=False, description="whether a SELL without a position may open a short one")
+    on_opposite: Literal["close", "reverse"] = Field(
+        default="close",
+        description="what an opposite signal does to a position: close it, or close it and open the other side",
+    )
+    entry_agreement: Fraction = Field(
+        default=0.6, description="share of the weight that must agree before a position is opened"
+    )
+
+
+class StoreSettings(Section):
+    url: SecretStr | None = Field(
+        default=None, description="PostgreSQL address; unset for the embedded file data/ffe.db under FFE_HOME"
+    )
+
+
+class LogSettings(Section):
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="WARNING", description="least level that is written"
+    )
+    format: Literal["console", "json"] = Field(default="console", description="for people, or one JSON object a line")
+
+    @field_validator("level", mode="before")
+    @classmethod
+    def _upper(cls, level: Any) -> Any:
+        return level.upper() if isinstance(level, str) else level
+
+
+class PluginsSettings(Section):
+    """The host's own four keys; every other key is a plugin's name and holds that plugin's section, unvalidated."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="allow", hide_input_in_errors=True, allow_inf_nan=False, defer_build=True
+    )
+
+    enabled: list[Name] | None = Field(
+        default=None,
+        description="plugins to load, in order; unset for all that are installed, empty for built-ins only",
+    )
+    disabled: list[Name] = Field(default_factory=list, description="plugins, built-in ones too, that are left out")
+    isolation: dict[str, Literal["thread", "process"]] = Field(
+        default_factory=dict, description="per plugin: thread (default), or process for a child of its own"
+    )
+    deadline: float = Field(default=5.0, gt=0, le=3600, description="seconds that one hook call of a plugin has")
+
+    @field_validator("enabled", "disabled")
+    @classmethod
+    def _once(cls, names: list[str] | None) -> list[str] | None:
+        return names if names is None else _distinct(names)
+
+
+RESERVED_IN_PLUGINS = frozenset(PluginsSettings.model_fields)
