@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ffe_core.domain.trading import (
         Action,
         ClosedTrade,
+        Costs,
         Effect,
         Fees,
         Fill,
@@ -92,6 +93,7 @@ if TYPE_CHECKING:
         Chunk,
         DataSource,
         Executor,
+        FlatAccount,
         Holding,
         Platform,
         Result,
@@ -116,7 +118,7 @@ _HOMES = {
         "VolatilityClass"
     ),
     "ffe_core.domain.trading": (
-        "Action ClosedTrade Effect Fees Fill Instrument Mode Order OrderReport OrderState OrderType Portfolio "
+        "Action ClosedTrade Costs Effect Fees Fill Instrument Mode Order OrderReport OrderState OrderType Portfolio "
         "Position Reservation Side TradingState"
     ),
     "ffe_core.engine": "Engine",
@@ -127,8 +129,8 @@ _HOMES = {
     ),
     "ffe_core.hookspecs": "PluginContext hookimpl",
     "ffe_core.ports": (
-        "AIProvider AggregationStrategy Ask Chunk DataSource Executor Holding Platform Result RiskRule Round "
-        "RoundStrategy Series Signals VectorProvider"
+        "AIProvider AggregationStrategy Ask Chunk DataSource Executor FlatAccount Holding Platform Result RiskRule "
+        "Round RoundStrategy Series Signals VectorProvider"
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -155,6 +157,7 @@ __all__ = [
     "Clock",
     "ClosedTrade",
     "Confluence",
+    "Costs",
     "DataError",
     "DataSource",
     "DayBoundary",
@@ -166,6 +169,7 @@ __all__ = [
     "FfeError",
     "Fill",
     "FixedClock",
+    "FlatAccount",
     "FramePulse",
     "Freshness",
     "Holding",

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,7 +21,7 @@ from ffe_core.domain.clock import Clock
 from ffe_core.domain.decisions import BriefRequest, Decision, Note, Outcome
 from ffe_core.domain.events import Alert, StateChange
 from ffe_core.domain.market import Candles
-from ffe_core.domain.trading import Order
+from ffe_core.domain.trading import Costs, Order
 from ffe_core.ports import AggregationStrategy, AIProvider, DataSource, Executor, Platform, RiskRule
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class PluginContext:
     cache_root: Path
     log: Logger
     rng: random.Random
+    #: what the user says that trading costs; paper fills and reports read the same
+    costs: Costs = field(default_factory=Costs)
 
     @property
     def state_dir(self) -> Path:

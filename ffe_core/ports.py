@@ -238,6 +238,13 @@ class MarkToMarket(Protocol):
         ...
 
 
+@runtime_checkable
+class FlatAccount(Protocol):
+    """A platform that can say what its account holds before the first trade: what an analysis of the past sizes by."""
+
+    def flat(self) -> Portfolio: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A share of the work: ``index`` orders the results, ``arguments`` are plain JSON-like values."""

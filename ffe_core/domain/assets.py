@@ -65,7 +65,7 @@ class Asset:
         Raises ``ValueError`` where no letter or digit is left.
         """
         if not isinstance(text, str):
-            raise ValueError("an asset is named by text such as BTCUSD")  # noqa: TRY004 - one error for bad input
+            raise ValueError("an asset is named by text such as BTCUSD")
         symbol = re.sub(r"[^A-Z0-9]", "", text.upper())
         if not symbol:
             raise ValueError(f"{text!r} names no asset; write it like BTCUSD or eur/usd")

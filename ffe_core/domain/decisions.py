@@ -74,8 +74,6 @@ class Briefing:
     market: Market
     pulse: Pulse
     regime: Regime
-    #: change of the last complete close over 24 hours (a stock: over the previous session), a fraction
-    day_change: float | None
     #: signed quantity held now; ``None`` where positions are unknown
     position: Decimal | None
     notes: tuple[Note, ...] = ()
@@ -283,6 +281,8 @@ class Decision:
     mode: Mode
     action: Action
     effect: Effect
+    #: why there is nothing to do, where there is nothing to do
+    effect_reason: str
     confidence: int
     raw_confidence: int
     reasoning: str

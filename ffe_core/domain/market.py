@@ -375,6 +375,7 @@ class Market:
     freshness: Freshness
     status: MarketStatus
     price: float
+    #: last complete close over the close 24 hours earlier (a stock: over the previous session's), minus one
     change: float | None
     #: daily ATR(14) / close; ``None`` where no frame can give it
     volatility: float | None
@@ -384,4 +385,6 @@ class Market:
     bar_volume: float
     bar_closed_at: datetime
     shape: CandleShape | None = None
+    #: how far the platform's own price is away, a fraction; ``None`` where it has none of its own
+    price_divergence: float | None = None
     remarks: tuple[str, ...] = ()

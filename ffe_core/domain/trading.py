@@ -81,6 +81,15 @@ class TradingState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Costs:
+    """What a fill costs by the user's settings: fractions of notional, and a commission in quote currency per fill."""
+
+    fee: Decimal = Decimal("0.001")
+    slippage: Decimal = Decimal("0.0001")
+    commission: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
 class Fees:
     """Fractions of notional, and a fixed commission in quote currency per fill."""
 

@@ -1,0 +1,406 @@
+"""The engine: the only place that knows the whole flow from a market to a stored, explained decision."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+from ffe_core.domain.assets import Asset, Timeframe
+from ffe_core.domain.clock import Clock, SystemClock, iso, require_utc
+from ffe_core.domain.decisions import BriefRequest, Decision, Opinion
+from ffe_core.domain.market import Candles, Regime
+from ffe_core.domain.trading import Instrument, Mode, Portfolio
+from ffe_core.engine.decide import DecisionInputs, decide, decision_of
+from ffe_core.engine.record import describe_candles, record_of, restore_decision
+from ffe_core.engine.replay import Replayed, replay_record
+from ffe_core.ensemble.tiers import EnsembleRules
+from ffe_core.errors import DataError, FfeError, NoData, SafetyRefusal, UsageError
+from ffe_core.ports import AIProvider, FlatAccount, MarkToMarket, Platform
+from ffe_core.risk.sizing import Exits, Kelly, SizingRules
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ffe_core.market.feed import Feed, FeedResult
+    from ffe_core.plugins import Registry
+    from ffe_core.settings import Settings
+    from ffe_core.store import Store
+
+__all__ = ["Analysis", "Engine", "Replayed", "restore_decision"]
+
+#: ``--provider ensemble`` means the panel that settings name
+ENSEMBLE = "ensemble"
+PAPER = "paper"
+PAPER_SYNTHETIC = "paper_synthetic"
+#: the rules that stand in for a panel that failed as a whole, where settings ask for it
+STAND_INS = ("local", "trend_adx", "rsi_reversion")
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """A stored decision with what went less than well on the way, one line each."""
+
+    decision: Decision
+    warnings: tuple[str, ...]
+
+
+class Engine:
+    """Composes settings, plugins, market, panel, risk and store. Use ``Engine.from_settings()``.
+
+    ``clock`` is the only source of time and ``new_id`` of decision ids; both are injected.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        *,
+        clock: Clock | None = None,
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+        store: Store | None = None,
+    ) -> None:
+        self.settings = settings
+        self.registry = registry
+        self.clock = clock or SystemClock()
+        self._new_id = new_id
+        self._store = store
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings | None = None, *, config: Path | None = None, clock: Clock | None = None
+    ) -> Self:
+        """An engine of the user's settings and plugins. Raises ``SettingsError``."""
+        from ffe_core.plugins import load_plugins
+        from ffe_core.settings import load_settings
+
+        held = settings or load_settings(config=config)
+        clock = clock or SystemClock()
+        return cls(held, load_plugins(held, clock=clock), clock=clock)
+
+    @cached_property
+    def store(self) -> Store:
+        """Opened on first use, so that an analysis that fails leaves no file behind."""
+        from ffe_core.store import Store
+
+        return self._store or Store.open(self.settings)
+
+    @cached_property
+    def feed(self) -> Feed:
+        return self._feed(self.settings.data.sources)
+
+    def _feed(self, sources: Sequence[str]) -> Feed:
+        from ffe_core.market.feed import Feed
+
+        data = self.settings.data
+        return Feed(
+            [(name, self.registry.require("source", name)) for name in sources],
+            clock=self.clock,
+            ttl=data.cache_ttl,
+            max_entries=data.memory_cache_entries,
+        )
+
+    def close(self) -> None:
+        self.registry.close()
+        if "store" in self.__dict__:
+            self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # analyse
+
+    def asset(self, text: str) -> Asset:
+        """The asset that ``text`` names, with the kind that settings give it. Raises ``UsageError``."""
+        try:
+            asset = Asset.parse(text)
+            kind = self.settings.data.kinds.get(asset.symbol)
+            return Asset.parse(text, kind=kind) if kind else asset
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    def analyze(
+        self,
+        asset: str | Asset,
+        *,
+        at: datetime | None = None,
+        source: str | None = None,
+        providers: Sequence[str] = (),
+        indicators: Sequence[str] = (),
+    ) -> Decision:
+        """One decision on ``asset``, stored. See ``analysis`` for the warnings that go with it."""
+        return self.analysis(asset, at=at, source=source, providers=providers, indicators=indicators).decision
+
+    def analysis(
+        self,
+        asset: str | Asset,
+        *,
+        at: datetime | None = None,
+        source: str | None = None,
+        providers: Sequence[str] = (),
+        indicators: Sequence[str] = (),
+    ) -> Analysis:
+        """Market, panel, verdict, size, rulings, record.
+
+        ``at`` (aware) analyses as of that instant: nothing later is read, no venue is called and the account is a
+        flat paper one. Raises ``NoData``, ``UsageError``, ``SettingsError``, ``SafetyRefusal``, ``StoreError``.
+        """
+        wanted = self.asset(asset) if isinstance(asset, str) else asset
+        panel = self._panel(providers)
+        as_of = require_utc(at) if at is not None else self.clock.now()
+        gathered = self._gather(wanted, as_of, source, indicators, hypothetical=at is not None)
+        inputs = self._ask(gathered, panel)
+        strategies, rules = self.registry.strategies_by_name(), self.registry.rules_by_name()
+        decided = decide(inputs, strategies, list(rules.values()))
+        decision = decision_of(self._new_id(), self.clock.now(), inputs, decided)
+        record = record_of(
+            decision,
+            inputs,
+            settings=self.settings.recorded(),
+            plugins=self.registry.versions(),
+            parts={"strategies": tuple(strategies), "rules": tuple(rules)},
+            candles={name.value: describe_candles(gathered.found.series.get(name)) for name in gathered.found.series},
+            errors={"frames": {name.value: held for name, held in gathered.found.errors.items()}},
+        )
+        stored = self.store.append(record)
+        decision = replace(decision, hash=stored.hash, previous_hash=stored.previous_hash)
+        self.registry.emit("ffe_decision_made", decision=decision)
+        return Analysis(decision, (*gathered.warnings, *self.registry.problem_lines()))
+
+    def _panel(self, names: Sequence[str]) -> dict[str, AIProvider]:
+        """Providers by name in the order asked for; what the user names must be there."""
+        wanted: list[str] = []
+        for name in names or (ENSEMBLE,):
+            wanted += self.settings.ai.providers if name == ENSEMBLE else [name]
+        return {name: self.registry.require("provider", name) for name in dict.fromkeys(wanted)}
+
+    def _gather(
+        self, asset: Asset, as_of: datetime, source: str | None, indicators: Sequence[str], *, hypothetical: bool
+    ) -> _Gathered:
+        """Everything that is looked up, before anybody is asked."""
+        from ffe_core.ai.briefing import build_briefing
+        from ffe_core.analysis.pulse import build_pulse
+        from ffe_core.market.snapshot import snapshot, with_divergence
+
+        settings = self.settings
+        feed = self.feed if source is None else self._feed([source])
+        found = feed.series(asset, as_of, bars=settings.data.bars)
+        freshness, status = self._timing(asset, found, as_of)
+        market = snapshot(found.series, settings.decision.timeframe, freshness, status)
+        if market.synthetic and settings.mode is Mode.LIVE:
+            raise SafetyRefusal("synthetic prices in live mode", hint="set data.sources to a source of real prices")
+        warnings: list[str] = []
+        price = Decimal(repr(market.price))
+        account = self._account(asset, price, synthetic=market.synthetic, hypothetical=hypothetical, feed=feed)
+        market = with_divergence(market, account.quote, settings.data.price_divergence)
+        warnings += [*account.warnings, *market.remarks]
+        candles = found.series[settings.decision.timeframe]
+        assert candles is not None  # noqa: S101 - snapshot raised otherwise
+        pulse = build_pulse(asset, as_of, found.series, indicators=(*settings.pulse.indicators, *indicators))
+        request = BriefRequest(asset, as_of, settings.decision.timeframe, settings.decision.horizon)
+        briefing = build_briefing(
+            asset,
+            as_of,
+            mode=settings.mode,
+            timeframe=settings.decision.timeframe,
+            horizon=settings.decision.horizon,
+            market=market,
+            pulse=pulse,
+            regime=_regime(found.series, settings.decision.timeframe),
+            portfolio=account.portfolio,
+            notes=self.registry.notes(request),
+            indicators=self.registry.indicators(candles),
+        )
+        inputs = DecisionInputs(
+            briefing=briefing,
+            opinions=(),
+            fallback_opinions=(),
+            ensemble=EnsembleRules(
+                settings.ensemble.strategy, settings.ensemble.weights, settings.ensemble.min_local_providers
+            ),
+            sizing=sizing_rules(settings),
+            entry_price=price,
+            instrument=account.instrument,
+            portfolio=account.portfolio,
+            risk_settings={"entry_agreement": settings.execution.entry_agreement},
+            seed=_seed(asset, as_of),
+        )
+        return _Gathered(inputs, found, tuple(dict.fromkeys(warnings)))
+
+    def _timing(self, asset: Asset, found: FeedResult, as_of: datetime) -> tuple[Any, Any]:
+        from ffe_core.market.freshness import freshness_of
+        from ffe_core.market.hours import market_status
+
+        freshness = freshness_of(found.series, as_of, asset.kind, self.settings.data.freshness)
+        return freshness, market_status(asset, as_of)
+
+    def _ask(self, gathered: _Gathered, panel: Mapping[str, AIProvider]) -> DecisionInputs:
+        """The panel's answers; when all of it failed and settings say so, the rules' too."""
+        from ffe_core.ai.panel import ask_panel
+
+        timeout = self.settings.ai.timeout
+        briefing = gathered.inputs.briefing
+        opinions = ask_panel(panel, briefing, timeout=timeout)
+        stand_ins: tuple[Opinion, ...] = ()
+        if self.settings.ai.fallback == "local" and not any(opinion.is_vote for opinion in opinions):
+            left = {name: self.registry.require("provider", name) for name in STAND_INS if name not in panel}
+            stand_ins = ask_panel(left, briefing, timeout=timeout)
+        return replace(gathered.inputs, opinions=opinions, fallback_opinions=stand_ins)
+
+    # the account that sizes
+
+    def _account(self, asset: Asset, price: Decimal, *, synthetic: bool, hypothetical: bool, feed: Feed) -> _Account:
+        """Portfolio and instrument rules. In paper mode the ledger is paper's, whatever venue settings name."""
+        venue_name = self.settings.execution.platform
+        paper_name = PAPER_SYNTHETIC if synthetic else PAPER
+        live = self.settings.mode is Mode.LIVE and not hypothetical
+        if live and venue_name.startswith(PAPER):
+            raise SafetyRefusal("live mode with a paper platform", hint="set execution.platform to a venue")
+        ledger: Platform = self.registry.require("platform", venue_name if live else paper_name)
+        if isinstance(ledger, MarkToMarket):
+            ledger.update_prices({asset.symbol: price})
+        warnings: list[str] = []
+        venue = ledger
+        if not hypothetical and not live and not venue_name.startswith(PAPER):
+            venue = self.registry.require("platform", venue_name)
+        instrument = self._instrument(venue, ledger, asset, warnings)
+        if hypothetical:
+            portfolio = ledger.flat() if isinstance(ledger, FlatAccount) else None
+        else:
+            portfolio = self._portfolio(ledger, asset, feed, warnings)
+        quote = None
+        if not hypothetical and not isinstance(venue, MarkToMarket):
+            try:
+                quote = venue.quote(asset)
+            except FfeError as error:
+                warnings.append(f"no quote to compare the price with: {error.message}")
+        return _Account(portfolio, instrument, quote, tuple(warnings))
+
+    def _instrument(self, venue: Platform, ledger: Platform, asset: Asset, warnings: list[str]) -> Instrument:
+        try:
+            return venue.instrument(asset)
+        except FfeError as error:
+            if venue is ledger:
+                raise
+            warnings.append(f"paper's own order rules are used: {error.message}")
+            return ledger.instrument(asset)
+
+    def _portfolio(self, ledger: Platform, asset: Asset, feed: Feed, warnings: list[str]) -> Portfolio:
+        """What is held, marked at last closes; a query that failed is an account that is unknown, not a flat one."""
+        try:
+            portfolio = ledger.portfolio()
+        except FfeError as error:
+            warnings.append(f"positions are unknown: {error.message}")
+            return Portfolio(ledger.name, "", "", None, positions_known=False)
+        others = [held.asset for held in portfolio.positions if held.asset.symbol != asset.symbol]
+        if not others or not isinstance(ledger, MarkToMarket):
+            return portfolio
+        try:
+            ledger.update_prices({held.symbol: self._last_price(feed, held) for held in others})
+            return ledger.portfolio()
+        except DataError as error:
+            warnings.append(f"the account cannot be valued: {error.message}")
+            return replace(portfolio, stale=True)
+
+    def _last_price(self, feed: Feed, asset: Asset) -> Decimal:
+        candles = feed.candles(asset, self.settings.decision.timeframe, end=self.clock.now(), bars=1)
+        if not len(candles):
+            raise NoData(f"no price of {asset}")
+        return Decimal(repr(candles.close[-1]))
+
+    # look back
+
+    def replay(self, decision_id: str) -> Replayed:
+        """Recomputes a stored decision from its record. Raises ``PluginError``, ``VerificationFailed``."""
+        stored = self.store.get(decision_id)
+        return replay_record(
+            stored.record,
+            strategies=self.registry.strategies_by_name(),
+            rules=self.registry.rules_by_name(),
+            plugins=self.registry.versions(),
+        )
+
+    def history(self, limit: int = 10, asset: str | None = None) -> Sequence[Any]:
+        """The newest stored decisions, newest first."""
+        return self.store.latest(limit, None if asset is None else self.asset(asset).symbol)
+
+
+@dataclass(frozen=True, slots=True)
+class _Gathered:
+    inputs: DecisionInputs
+    found: FeedResult
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    portfolio: Portfolio | None
+    instrument: Instrument
+    quote: Any
+    warnings: tuple[str, ...]
+
+
+def _regime(series: Mapping[Timeframe, Candles | None], timeframe: Timeframe) -> Regime:
+    """By daily bars where there are enough of them, else by the decision's own."""
+    from ffe_core.analysis.regime import detect_regime
+
+    daily = series.get(Timeframe.D1)
+    regime = detect_regime(daily) if daily is not None else Regime.UNKNOWN
+    if regime is not Regime.UNKNOWN:
+        return regime
+    own = series.get(timeframe)
+    return detect_regime(own) if own is not None else Regime.UNKNOWN
+
+
+def _seed(asset: Asset, as_of: datetime) -> int:
+    """What a strategy may draw from: the same for the same asset and instant."""
+    return int.from_bytes(hashlib.sha256(f"{asset.symbol}|{iso(as_of)}".encode()).digest()[:4])
+
+
+def sizing_rules(settings: Settings) -> SizingRules:
+    """Settings as exact decimals: 0.02 means 0.02, not the float next to it."""
+    exits, sizing, risk = settings.exits, settings.sizing, settings.risk
+    return SizingRules(
+        exits=Exits(
+            stop=exits.stop,
+            atr_multiple=_exact(exits.atr_multiple),
+            min=_exact(exits.min),
+            max=_exact(exits.max),
+            fallback=_exact(exits.fallback),
+            target=_exact(exits.target),
+        ),
+        method=sizing.method,
+        risk=_exact(sizing.risk),
+        kelly=Kelly(
+            win_probability=_exact(sizing.kelly.p),
+            payoff=_exact(sizing.kelly.payoff),
+            multiplier=_exact(sizing.kelly.multiplier),
+            cap=_exact(sizing.kelly.cap),
+            max_position=_exact(sizing.kelly.max_position),
+        ),
+        max_concentration=_exact(risk.max_concentration),
+        max_leverage=_exact(risk.max_leverage),
+        buying_power=_exact(risk.buying_power),
+        fee=_exact(settings.costs.fee),
+        allow_short=settings.execution.allow_short,
+    )
+
+
+def _exact(value: float | Decimal) -> Decimal:
+    return value if isinstance(value, Decimal) else Decimal(repr(value))
+
+
+def rank(decisions: Iterable[Decision]) -> list[Decision]:
+    """Decisions worth acting on first: entries and exits before holds, then by confidence, then by name."""
+    return sorted(
+        decisions,
+        key=lambda decision: (decision.effect.value == "none", -decision.confidence, decision.asset_pair),
+    )

@@ -1,0 +1,179 @@
+"""From the panel's answers to a decision: a pure function of recorded inputs, so that any decision can be replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from ffe_core.domain.assets import AssetKind
+from ffe_core.domain.decisions import Briefing, Decision, Opinion, Proposal, RiskContext, Verdict
+from ffe_core.domain.trading import Action, Effect, Instrument, Portfolio, Reservation, TradingState
+from ffe_core.ensemble.tiers import RULE_FALLBACK, EnsembleRules, ballot_of, combine
+from ffe_core.ports import AggregationStrategy, RiskRule
+from ffe_core.risk.effect import position_type
+from ffe_core.risk.gate import Judgement, after_trade, is_tradable, judge
+from ffe_core.risk.sizing import SizingRules, propose
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionInputs:
+    """All that a decision is computed from. Whatever is not in here cannot have mattered."""
+
+    briefing: Briefing
+    #: one answer per provider of the panel, failures included, in panel order
+    opinions: tuple[Opinion, ...]
+    #: what the rules said after the whole panel failed; empty where they were not asked
+    fallback_opinions: tuple[Opinion, ...]
+    ensemble: EnsembleRules
+    sizing: SizingRules
+    entry_price: Decimal
+    instrument: Instrument
+    portfolio: Portfolio | None
+    state: TradingState = TradingState.ACTIVE
+    reservations: tuple[Reservation, ...] = ()
+    #: what risk rules read of the settings
+    risk_settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    verdict: Verdict
+    proposal: Proposal
+    judgement: Judgement
+
+
+def decide(inputs: DecisionInputs, strategies: Mapping[str, AggregationStrategy], rules: Iterable[RiskRule]) -> Decided:
+    """Tiers, size, rulings. No clock, no network, no randomness but the recorded seed."""
+    verdict, marked = _verdict(inputs, strategies)
+    proposal = propose(
+        inputs.briefing.asset,
+        verdict,
+        entry=inputs.entry_price,
+        pulse=inputs.briefing.pulse,
+        portfolio=inputs.portfolio,
+        instrument=inputs.instrument,
+        rules=inputs.sizing,
+        reservations=inputs.reservations,
+    )
+    if marked and proposal.is_entry:
+        proposal = _nothing(proposal, "fallback_opens_nothing")
+    judgement = judge(proposal, risk_context(inputs, proposal), rules)
+    if not judgement.vetoed and _clamped_away(judgement.proposal, inputs.instrument):
+        judgement = replace(judgement, vetoed=True)
+    return Decided(verdict, proposal, judgement)
+
+
+def _verdict(inputs: DecisionInputs, strategies: Mapping[str, AggregationStrategy]) -> tuple[Verdict, bool]:
+    """The verdict, and whether it is the rules' stand-in for a panel that failed as a whole."""
+    asset, as_of = inputs.briefing.asset, inputs.briefing.as_of
+    ballot = ballot_of(asset, as_of, inputs.opinions, inputs.ensemble, seed=inputs.seed)
+    verdict = combine(ballot, strategies, inputs.ensemble)
+    if ballot.opinions or not any(opinion.is_vote for opinion in inputs.fallback_opinions):
+        return verdict, False
+    stand_in = combine(
+        ballot_of(asset, as_of, inputs.fallback_opinions, inputs.ensemble, seed=inputs.seed),
+        strategies,
+        inputs.ensemble,
+    )
+    metadata = {
+        **stand_in.metadata,
+        "fallback_tier": RULE_FALLBACK,
+        "providers_failed": verdict.metadata["providers_failed"],
+    }
+    reasoning = f"[the panel failed; rules answered] {stand_in.reasoning}"
+    return replace(stand_in, reasoning=reasoning, metadata=metadata), True
+
+
+def risk_context(inputs: DecisionInputs, proposal: Proposal) -> RiskContext:
+    briefing = inputs.briefing
+    return RiskContext(
+        now=briefing.as_of,
+        mode=briefing.mode,
+        state=inputs.state,
+        before=inputs.portfolio,
+        after=after_trade(inputs.portfolio, proposal),
+        instrument=inputs.instrument,
+        market=briefing.market,
+        freshness=briefing.market.freshness,
+        status=briefing.market.status,
+        reservations=inputs.reservations,
+        settings=inputs.risk_settings,
+    )
+
+
+def _clamped_away(proposal: Proposal, instrument: Instrument) -> bool:
+    """Whether rules shrank a sized entry to something that no venue would take."""
+    sized = proposal.is_entry and not proposal.signal_only and proposal.quantity is not None
+    return sized and not is_tradable(proposal.quantity, proposal.entry_price, instrument)
+
+
+def _nothing(proposal: Proposal, why: str) -> Proposal:
+    return replace(
+        proposal,
+        effect=Effect.NONE,
+        effect_reason=why,
+        quantity=None,
+        stop_price=None,
+        stop_fraction=None,
+        target_price=None,
+        risk_fraction=None,
+    )
+
+
+def decision_of(decision_id: str, created_at: datetime, inputs: DecisionInputs, decided: Decided) -> Decision:
+    """The decision as people and programs read it.
+
+    What a risk rule forbids is a HOLD: nobody who reads only the action shall be told to do it. What the panel wanted
+    stays in the reasoning and in the metadata.
+    """
+    briefing, verdict, judgement = inputs.briefing, decided.verdict, decided.judgement
+    proposal = _nothing(judgement.proposal, "vetoed") if judgement.vetoed else judgement.proposal
+    reasoning = verdict.reasoning
+    if judgement.vetoed:
+        reasons = "; ".join(judgement.veto_reasons) or "nothing tradable is left"
+        reasoning = f"[vetoed: {reasons}; the panel said {verdict.action} {verdict.confidence}] {reasoning}"
+    held = briefing.position
+    return Decision(
+        id=decision_id,
+        asset_pair=briefing.asset.symbol,
+        asset_type=briefing.asset.kind.value,
+        as_of=briefing.as_of,
+        created_at=created_at,
+        mode=briefing.mode,
+        action=Action.HOLD if judgement.vetoed else verdict.action,
+        effect=proposal.effect,
+        effect_reason=proposal.effect_reason,
+        confidence=verdict.confidence,
+        raw_confidence=verdict.raw_confidence,
+        reasoning=reasoning,
+        amount=suggested_amount(proposal),
+        position_type=position_type(proposal.effect, held),
+        entry_price=inputs.entry_price,
+        position_size=proposal.quantity,
+        sizing=decided.judgement.proposal.sizing,
+        stop_loss_price=proposal.stop_price,
+        stop_loss_fraction=proposal.stop_fraction,
+        take_profit_price=proposal.target_price,
+        risk_fraction=proposal.risk_fraction,
+        signal_only=proposal.signal_only,
+        market=briefing.market,
+        pulse=briefing.pulse,
+        regime=briefing.regime,
+        opinions=inputs.opinions + inputs.fallback_opinions,
+        ensemble_metadata={**verdict.metadata, "verdict_action": verdict.action.value},
+        rulings=judgement.rulings,
+        vetoed=judgement.vetoed,
+    )
+
+
+def suggested_amount(proposal: Proposal) -> Decimal | None:
+    """For crypto the notional in quote currency, for everything else the units themselves."""
+    if proposal.quantity is None:
+        return None
+    if proposal.asset.kind is AssetKind.CRYPTO:
+        return (proposal.quantity * proposal.entry_price).quantize(Decimal("0.01"))
+    return proposal.quantity

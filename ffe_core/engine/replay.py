@@ -1,0 +1,92 @@
+"""Replay: a stored decision computed again from its own record, offline, and compared byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ffe_core.domain.codec import canonical_json, plain
+from ffe_core.engine.decide import decide, decision_of
+from ffe_core.engine.record import Record, read_record
+from ffe_core.errors import PluginError, VerificationFailed
+from ffe_core.ports import AggregationStrategy, RiskRule
+
+#: written by the store or read from the wall clock: not computed, so not compared
+_GIVEN = ("id", "created_at", "hash", "previous_hash")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """``path`` such as ``ensemble_metadata.adjusted_weights.local``."""
+
+    path: str
+    recorded: Any
+    replayed: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    decision_id: str
+    same: bool
+    differences: tuple[Difference, ...]
+
+
+def replay_record(
+    record: Mapping[str, Any],
+    *,
+    strategies: Mapping[str, AggregationStrategy],
+    rules: Mapping[str, RiskRule],
+    plugins: Mapping[str, str],
+) -> Replayed:
+    """Recomputes verdict, size and rulings from the record's own inputs; recorded settings win over present ones.
+
+    Raises ``PluginError`` where a plugin that took part is absent or of another version, ``VerificationFailed`` where
+    the record cannot be read.
+    """
+    try:
+        held = read_record(record)
+    except (ValueError, KeyError, TypeError) as error:
+        raise VerificationFailed(f"the record cannot be read: {error}") from error
+    _same_plugins(held, plugins)
+    missing = [name for name in held.parts["rules"] if name not in rules]
+    if missing:
+        raise PluginError(missing[0], "a risk rule that judged this decision is not there now")
+    decided = decide(
+        held.inputs,
+        {name: strategies[name] for name in held.parts["strategies"] if name in strategies},
+        [rules[name] for name in held.parts["rules"]],
+    )
+    decision_id = str(held.decision["id"])
+    again = plain(decision_of(decision_id, datetime.fromisoformat(held.decision["created_at"]), held.inputs, decided))
+    before = {name: value for name, value in held.decision.items() if name not in _GIVEN}
+    after = {name: value for name, value in again.items() if name not in _GIVEN}
+    same = canonical_json(before) == canonical_json(after)
+    return Replayed(decision_id, same, () if same else tuple(_differences(before, after)))
+
+
+def _same_plugins(held: Record, present: Mapping[str, str]) -> None:
+    for name, version in held.plugins.items():
+        now = present.get(name)
+        if now != version:
+            raise PluginError(
+                name,
+                f"the decision was made with version {version}, here is {now or 'none'}",
+                hint="replay needs the plugins that took part, in the versions that took part",
+            )
+
+
+def _differences(before: Any, after: Any, path: str = "") -> list[Difference]:
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        found: list[Difference] = []
+        for name in sorted({*before, *after}):
+            found += _differences(before.get(name), after.get(name), f"{path}.{name}" if path else str(name))
+        return found
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        return [
+            found
+            for index, (one, other) in enumerate(zip(before, after, strict=True))
+            for found in _differences(one, other, f"{path}[{index}]")
+        ]
+    return [] if before == after else [Difference(path, before, after)]
