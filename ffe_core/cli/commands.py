@@ -1,0 +1,149 @@
+"""Which commands there are, known without importing one of them, and the loading of the one that runs."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from ffe_core.cli.session import Group, format_options, prepare, session_of
+from ffe_core.errors import PluginError, UsageError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from click.shell_completion import CompletionItem
+
+ENTRY_POINTS = "ffe.commands"
+
+#: name -> where it is, and its line in ``ffe --help``
+BUILT_IN: dict[str, tuple[str, str]] = {
+    "analyze": ("ffe_core.cli.analyze:analyze", "Make a decision about an asset, explained and recorded."),
+    "completion": ("ffe_core.cli.completion:completion", "Print the completion script of a shell."),
+    "config": ("ffe_core.cli.config:config", "Show, check, explain and change settings."),
+    "data": ("ffe_core.cli.data:data", "List, check, import and print market data."),
+    "db": ("ffe_core.cli.db:db", "Upgrade, back up, restore, copy and inspect the store."),
+    "demo": ("ffe_core.cli.demo:demo", "A tour on an invented market: no keys, no network."),
+    "doctor": ("ffe_core.cli.doctor:doctor", "Check that everything is in place, and say what is not."),
+    "history": ("ffe_core.cli.history:history", "List, score and verify recorded decisions."),
+    "paths": ("ffe_core.cli.paths:paths", "Print where ffe keeps its files."),
+    "plugins": ("ffe_core.cli.plugins:plugins", "List, check and write plugins."),
+    "replay": ("ffe_core.cli.replay:replay", "Compute a decision again from its record and compare."),
+    "show": ("ffe_core.cli.show:show", "Print the whole record of a decision."),
+    "status": ("ffe_core.cli.status:status", "Mode, platform, providers, storage and plugins at a glance."),
+}
+
+#: Commands that another package brings.
+ELSEWHERE = {
+    "backtest": "ffe-lab",
+    "monte-carlo": "ffe-lab",
+    "optimize": "ffe-lab",
+    "walk-forward": "ffe-lab",
+    "monitor": "ffe-agent",
+    "run-agent": "ffe-agent",
+    "web": "ffe-web",
+    "telegram": "ffe-telegram",
+}
+
+
+class Root(Group):
+    """The ``ffe`` command: a table of names until one of them is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*BUILT_IN, *installed()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in BUILT_IN:
+            module, _, attribute = BUILT_IN[cmd_name][0].partition(":")
+            return prepare(cast("click.Command", getattr(importlib.import_module(module), attribute)))
+        entries = installed().get(cmd_name)
+        return None if entries is None else prepare(load(cmd_name, entries))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name in ELSEWHERE and name not in installed():
+            package = ELSEWHERE[name]
+            raise UsageError(f"{name} is a command of {package}, which is not installed", hint=f"pip install {package}")
+        return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        format_options(self, ctx, formatter)
+        # One width for both tables: names stand under names.
+        others = {name: entries for name, entries in installed().items() if name not in BUILT_IN}
+        for title, rows in (
+            ("Commands", [(name, line) for name, (_, line) in sorted(BUILT_IN.items())]),
+            ("Commands of plugins", [(name, f"From {owner(entries[0])}.") for name, entries in sorted(others.items())]),
+        ):
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows, col_max=30)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        found = [CompletionItem(name, help=BUILT_IN[name][1] if name in BUILT_IN else None) for name in names]
+        # Not Group's: it imports every command to ask for its help.
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+
+def installed() -> dict[str, list[EntryPoint]]:
+    """The commands of other packages by name, from their metadata. A name of ours cannot be taken."""
+    from importlib.metadata import distributions, entry_points
+
+    try:
+        found = list(entry_points(group=ENTRY_POINTS))
+    except Exception:  # noqa: BLE001 - metadata of a stranger; one unreadable package must not hide the others
+        found = []
+        for distribution in distributions():
+            found.extend(_readable(distribution))
+    commands: dict[str, list[EntryPoint]] = {}
+    for entry in found:
+        if entry.name not in BUILT_IN:
+            commands.setdefault(entry.name, []).append(entry)
+    return commands
+
+
+def _readable(distribution: object) -> list[EntryPoint]:
+    try:
+        return [entry for entry in distribution.entry_points if entry.group == ENTRY_POINTS]  # type: ignore[attr-defined]
+    except Exception:  # noqa: BLE001 - see above
+        return []
+
+
+def owner(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else entry.value.partition(":")[0]
+
+
+def load(name: str, entries: list[EntryPoint]) -> click.Command:
+    """Imports the command ``name``. Raises ``PluginError`` for a broken one, ``UsageError`` for two of that name."""
+    if len({entry.value for entry in entries}) > 1:
+        owners = " and ".join(sorted(owner(entry) for entry in entries))
+        raise UsageError(f"{owners} both bring a command {name}", hint="uninstall one of them")
+    origin = owner(entries[0])
+    try:
+        loaded = _load(name, entries[0])
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # SystemExit too: a module that exits on import would end the run without a word.
+        raise PluginError(
+            origin, f"command {name} cannot be loaded: {type(error).__name__}: {error}", hint=f"pip install -U {origin}"
+        ) from error
+    if not isinstance(loaded, click.Command):
+        raise PluginError(origin, f"command {name} is a {type(loaded).__name__}, not a click command")
+    return loaded
+
+
+def _load(name: str, entry: EntryPoint) -> object:
+    from stevedore.driver import DriverManager
+    from stevedore.exception import NoMatches
+
+    try:
+        return DriverManager(ENTRY_POINTS, name, on_missing_entrypoints_callback=None).driver
+    except NoMatches:
+        # stevedore's cache on disk can be older than the package.
+        return entry.load()
