@@ -1,0 +1,9 @@
+"""The built-in plugins, written like any other; this is the one list of them, in the order they load."""
+
+from __future__ import annotations
+
+BUILTINS: dict[str, str] = {
+    "rules": "ffe_core.builtin.rules",
+    "voting": "ffe_core.builtin.voting",
+    "gate": "ffe_core.builtin.gate",
+}

@@ -1,0 +1,9 @@
+"""The plugin host: what is installed, what is loaded, what it offers, and who is to blame when it fails."""
+
+from __future__ import annotations
+
+from ffe_core.plugins.guard import call, one_line, start
+from ffe_core.plugins.host import load_plugins
+from ffe_core.plugins.registry import Notes, Offer, PluginInfo, Problem, Registry
+
+__all__ = ["Notes", "Offer", "PluginInfo", "Problem", "Registry", "call", "load_plugins", "one_line", "start"]

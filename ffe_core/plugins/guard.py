@@ -1,0 +1,213 @@
+"""Calls into code that is not ours: contained, under a deadline, and answered for by name.
+
+A thread holds whatever Python can raise and lets a hanging call be left behind; it cannot stop a process that is
+ended or crashed from inside. That takes a process of its own: see ``ffe_core.plugins.isolation``.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import unicodedata
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import Enum
+from functools import cache
+from typing import Any, cast
+
+from ffe_core.domain.market import Candles
+from ffe_core.errors import FfeError, PluginError
+
+LINE_LENGTH = 300
+SECRET_LENGTH = 6
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+
+
+def start[T](function: Callable[[], T], *, name: str) -> Future[T]:
+    """Runs ``function`` on a daemon thread that feeds the future.
+
+    A pool's workers are joined when the process exits, so that one hung call would hold up the prompt; a daemon
+    thread is left behind. Whatever is raised, also ``SystemExit``, ends in the future.
+    """
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            result = function()
+        except BaseException as error:  # noqa: BLE001 - the future is where it belongs
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return future
+
+
+class BadAnswer(Exception):
+    """What came back is not what the port promises; the text says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: BaseException
+    text: str
+
+
+def _contained[T](function: Callable[[], T]) -> T | _Failure:
+    try:
+        return function()
+    except BaseException as error:  # noqa: BLE001 - a plugin's SystemExit must not end the run
+        return _Failure(error, describe(error))
+
+
+def describe(error: BaseException) -> str:
+    """What happened, in words; never raises, whatever the exception's own ``__str__`` does."""
+    kind = type(error).__name__
+    try:
+        text = error.message if isinstance(error, FfeError) else str(error)
+    except BaseException:  # noqa: BLE001 - __str__ is the plugin's code too
+        text = ""
+    if isinstance(error, FfeError | BadAnswer):
+        return text or kind
+    if isinstance(error, SystemExit):
+        return f"tried to end the process with code {text or 0}"
+    return f"{kind}: {text}" if text else kind
+
+
+def one_line(text: object, *, secrets: tuple[str, ...] = (), length: int = LINE_LENGTH) -> str:
+    """Text that is safe to print: one line, no escape or control characters, no secret, at most ``length`` long."""
+    # A traceback of ten megabytes is cut before the work, with room for what the cleaning takes out.
+    clean = _ESCAPES.sub("", str(text)[: 20 * length])
+    for secret in secrets:
+        clean = clean.replace(secret, "***")
+    clean = "".join(" " if unicodedata.category(char)[0] in "ZC" else char for char in clean)
+    clean = " ".join(clean.split())
+    return clean if len(clean) <= length else f"{clean[: length - 3]}..."
+
+
+def secrets_in(section: object) -> tuple[str, ...]:
+    """The texts of every secret that a plugin's settings hold, so that no failure line repeats one."""
+    found: list[str] = []
+    values = vars(section).values() if hasattr(section, "__dict__") else ()
+    for value in values:
+        reveal = getattr(value, "get_secret_value", None)
+        if callable(reveal):
+            secret = str(reveal())
+            if len(secret) >= SECRET_LENGTH:
+                found.append(secret)
+        elif hasattr(value, "model_fields_set"):
+            found.extend(secrets_in(value))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Calls one plugin's code. ``deadline`` in seconds is a hook's; work that waits for a network has ``patience``."""
+
+    plugin: str
+    deadline: float
+    secrets: tuple[str, ...] = ()
+
+    @property
+    def patience(self) -> float:
+        return self.deadline * 12
+
+    def call[T](
+        self,
+        what: str,
+        function: Callable[..., object],
+        *args: Any,
+        check: Callable[[Any], T],
+        deadline: float | None = None,
+        passing: tuple[type[Exception], ...] = (),
+        failure: Callable[[str, str], Exception] = PluginError,
+        **kwargs: Any,
+    ) -> T:
+        """What ``function`` answers, as ``check`` returns it.
+
+        ``check`` runs under the same deadline, since looking at a strange object runs strange code. Errors of the
+        types ``passing`` come through as they are, on one clean line; anything else becomes ``failure(plugin, line)``.
+        """
+        given = [private(argument) for argument in args]
+        named = {name: private(argument) for name, argument in kwargs.items()}
+
+        def work() -> T:
+            return check(function(*given, **named))
+
+        limit = self.deadline if deadline is None else deadline
+        try:
+            outcome: T | _Failure = start(lambda: _contained(work), name=f"ffe {self.plugin} {what}").result(limit)
+        except TimeoutError:
+            raise failure(self.plugin, f"{what} did not answer within {limit:g} s") from None
+        if not isinstance(outcome, _Failure):
+            return outcome
+        if isinstance(outcome.error, passing):
+            raise self._cleaned(outcome) from outcome.error
+        raise failure(self.plugin, f"{what}: {self.line(outcome.text)}") from outcome.error
+
+    def line(self, text: object) -> str:
+        return one_line(text, secrets=self.secrets)
+
+    def _cleaned(self, outcome: _Failure) -> Exception:
+        hint = getattr(outcome.error, "hint", None)
+        text = outcome.text.removeprefix("ValueError: ")
+        return _of_ours(type(outcome.error), self.line(text), None if hint is None else self.line(hint))
+
+
+def _of_ours(kind: type[BaseException], text: str, hint: str | None) -> Exception:
+    """An error of the nearest kind that is not the plugin's own class, since nobody else can catch that."""
+    known = next(base for base in kind.__mro__ if base.__module__ in ("ffe_core.errors", "builtins"))
+    made = cast("Exception", known.__new__(known, text))
+    if isinstance(made, FfeError):
+        # UnknownName and PluginError compose their message from other arguments; here it is already composed.
+        FfeError.__init__(made, text, hint=hint)
+    return made
+
+
+def call[T](plugin: str, what: str, function: Callable[..., T], *args: Any, deadline: float, **kwargs: Any) -> T:
+    """One guarded call; raises ``PluginError`` naming ``plugin`` and ``what`` for anything but an answer in time."""
+    return Guard(plugin, deadline).call(what, function, *args, check=as_it_is, **kwargs)
+
+
+def as_it_is(answer: Any) -> Any:
+    """The check of an answer that its caller examines."""
+    return answer
+
+
+_ATOMS = (str, int, float, bool, bytes, Decimal, date, timedelta, Enum, type(None))
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
+
+
+def private(value: Any) -> Any:
+    """A copy that its reader may change without anybody else noticing.
+
+    Dataclasses and containers are made anew all the way down; numbers, texts and instants cannot change and are
+    shared, and so are the buffers of candles, which are read-only. Objects of other types pass as they are.
+    """
+    if isinstance(value, _ATOMS):
+        return value
+    if isinstance(value, Candles) or (is_dataclass(value) and not isinstance(value, type)):
+        return _rebuilt(value)
+    if isinstance(value, Mapping):
+        return {key: private(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(private(item) for item in value)
+    if isinstance(value, list):
+        return [private(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return type(value)(value)
+    return value
+
+
+def _rebuilt(value: Any) -> Any:
+    made = object.__new__(type(value))
+    for name in _names(cast("Any", type(value))):
+        object.__setattr__(made, name, private(getattr(value, name)))
+    return made

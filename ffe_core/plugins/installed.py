@@ -1,0 +1,72 @@
+"""Which plugins are installed, read from package metadata without importing any of them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+GROUP = "ffe.plugins"
+CORE = "ffe-core"
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """An entry point of the group, with the distribution that has it. ``requires`` as its metadata spells it."""
+
+    name: str
+    entry_point: importlib.metadata.EntryPoint
+    distribution: str
+    version: str
+    requires: tuple[str, ...]
+
+    def refuses(self, core_version: str) -> str:
+        """The requirement on ffe-core that ``core_version`` does not meet; empty where it is met or none is made."""
+        for line in self.requires:
+            if not re.match(r"ffe[-_.]core(?![\w-])", line, re.IGNORECASE):
+                continue
+            # Only now: the library costs more than reading all the metadata did.
+            from packaging.requirements import InvalidRequirement, Requirement
+
+            try:
+                requirement = Requirement(line)
+            except InvalidRequirement:
+                return line
+            applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            if applies and not requirement.specifier.contains(core_version, prereleases=True):
+                return f"{CORE} {requirement.specifier}"
+        return ""
+
+
+def installed() -> list[Installed]:
+    """Every entry point of the group by name, then distribution: the same order on every machine.
+
+    Two distributions may claim one name; the caller keeps the first. A distribution whose metadata cannot be read is
+    left out, since nobody could name a plugin of it.
+    """
+    return sorted(_entry_points(), key=lambda found: (found.name, found.distribution.lower()))
+
+
+def _entry_points() -> Iterator[Installed]:
+    try:
+        found = list(importlib.metadata.entry_points(group=GROUP))
+    except Exception:  # noqa: BLE001 - one unreadable distribution, which need not be a plugin: look at each alone
+        found = [entry for each in importlib.metadata.distributions() for entry in _readable(each)]
+    seen = set()
+    for entry in found:
+        distribution = entry.dist
+        name = distribution.name if distribution is not None else ""
+        if (entry.name, name) in seen:
+            continue
+        seen.add((entry.name, name))
+        version = distribution.version if distribution is not None else ""
+        requires = tuple((distribution.requires if distribution is not None else None) or ())
+        yield Installed(entry.name, entry, str(name or "unknown"), str(version or ""), requires)
+
+
+def _readable(distribution: importlib.metadata.Distribution) -> list[importlib.metadata.EntryPoint]:
+    try:
+        return [entry for entry in distribution.entry_points if entry.group == GROUP]
+    except Exception:  # noqa: BLE001 - see above
+        return []

@@ -1,0 +1,429 @@
+"""Ports as the engine sees them: every method guarded, every answer checked, every failure of one agreed type.
+
+A proxy has the optional capabilities of the object it stands for, and no others, so that ``isinstance`` asks the same
+question of both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self
+
+from ffe_core.domain.assets import Asset, Timeframe
+from ffe_core.domain.decisions import Ballot, Briefing, Note, Opinion, Proposal, RiskContext, Ruling, Verdict
+from ffe_core.domain.market import Candles, Quote
+from ffe_core.domain.trading import Fill, Instrument, Order, OrderReport, Portfolio, Position
+from ffe_core.errors import (
+    BudgetSpent,
+    CassetteMiss,
+    DataError,
+    FfeError,
+    NoData,
+    PlatformError,
+    PluginError,
+    ProviderFailed,
+    Refused,
+    SettingsError,
+    SourceFailed,
+    Unknown,
+    UsageError,
+)
+from ffe_core.plugins.accept import accept, accept_candles
+from ffe_core.plugins.guard import BadAnswer, Guard, as_it_is
+from ffe_core.ports import Ask, Chunk, Holding, Result, Round, Series, Signals
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CONFIDENCE = range(101)
+
+
+def _failure(kind: type[FfeError]) -> Callable[[str, str], FfeError]:
+    return lambda plugin, line: kind(f"plugin {plugin}: {line}")
+
+
+_source_failed = _failure(SourceFailed)
+_provider_failed = _failure(ProviderFailed)
+_platform_failed = _failure(PlatformError)
+_unknown = _failure(Unknown)
+
+
+class Guarded:
+    """A plugin's object behind its guard. ``name`` was read and checked when the object was offered."""
+
+    kind = "object"
+
+    def __init__(self, bare: Any, guard: Guard, name: str) -> None:
+        self._bare = bare
+        self._guard = guard
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def _what(self, method: str) -> str:
+        return f"{self.kind} {self._name}: {method}"
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self._name} of plugin {self._guard.plugin}>"
+
+
+class GuardedSource(Guarded):
+    """Raises ``DataError`` and its kinds, settings errors, and ``SourceFailed`` for everything else."""
+
+    kind = "source"
+
+    def _ask[T](self, method: str, *args: Any, check: Callable[[Any], T], **kwargs: Any) -> T:
+        return self._guard.call(
+            self._what(method),
+            getattr(self._bare, method),
+            *args,
+            deadline=self._guard.patience,
+            passing=(DataError, SettingsError, CassetteMiss),
+            failure=_source_failed,
+            check=check,
+            **kwargs,
+        )
+
+    def serves(self, asset: Asset) -> bool:
+        return self._ask("serves", asset, check=lambda answer: accept(bool, answer))
+
+    def candles(
+        self, asset: Asset, timeframe: Timeframe, *, start: datetime | None, end: datetime | None, limit: int | None
+    ) -> Candles:
+        def check(answer: Candles) -> Candles:
+            made = accept_candles(answer)
+            if (made.asset.symbol, made.timeframe) != (asset.symbol, timeframe):
+                raise BadAnswer(f"asked for {asset} {timeframe}, answered {made.asset} {made.timeframe}")
+            made = made.between(start, end)
+            return made if limit is None else made.tail(limit)
+
+        made = self._ask("candles", asset, timeframe, start=start, end=end, limit=limit, check=check)
+        if not len(made):
+            raise NoData(f"{self._name} has no {timeframe} bars of {asset} in that span")
+        return made
+
+
+class _WithQuote(GuardedSource):
+    def quote(self, asset: Asset) -> Quote:
+        return self._ask("quote", asset, check=lambda answer: _quote_of(asset, answer))
+
+
+class _WithNews(GuardedSource):
+    def news(self, asset: Asset, since: datetime, until: datetime) -> Sequence[Note]:
+        return self._ask("news", asset, since, until, check=lambda answer: accept(tuple[Note, ...], answer))
+
+
+class _WithMacro(GuardedSource):
+    def macro(self, until: datetime) -> Sequence[Note]:
+        return self._ask("macro", until, check=lambda answer: accept(tuple[Note, ...], answer))
+
+
+class _WithHoldings(GuardedSource):
+    def holdings(self) -> Sequence[Holding]:
+        return self._ask("holdings", check=lambda answer: accept(tuple[Holding, ...], answer))
+
+
+def _quote_of(asset: Asset, answer: object) -> Quote:
+    quote = accept(Quote, answer)
+    if quote.asset.symbol != asset.symbol:
+        raise BadAnswer(f"asked for {asset}, answered a quote of {quote.asset}")
+    return quote
+
+
+class GuardedProvider(Guarded):
+    """Raises ``ProviderFailed`` for everything but settings, budget and cassette."""
+
+    kind = "provider"
+
+    def __init__(self, bare: Any, guard: Guard, name: str) -> None:
+        super().__init__(bare, guard, name)
+        self._model = accept(str, bare.model)
+        self._local = accept(bool, bare.local)
+
+    @property
+    def model(self) -> str:
+        return self._model
+
+    @property
+    def local(self) -> bool:
+        return self._local
+
+    def ask(self, briefing: Briefing, *, timeout: float) -> Opinion:
+        """The deadline is ``timeout`` and a little, so that a provider that keeps to it can still say why it failed."""
+        opinion = self._guard.call(
+            self._what("ask"),
+            self._bare.ask,
+            briefing,
+            timeout=timeout,
+            deadline=timeout + min(1.0, 0.05 + timeout / 10),
+            passing=(ProviderFailed, SettingsError, BudgetSpent, CassetteMiss),
+            failure=_provider_failed,
+            check=self._check,
+        )
+        if opinion.error is not None:
+            raise ProviderFailed(f"plugin {self._guard.plugin}: {self._guard.line(opinion.error)}")
+        return opinion
+
+    def _check(self, answer: object) -> Opinion:
+        opinion = accept(Opinion, answer)
+        # Who answered is the host's knowledge: an opinion cannot pass for another provider's.
+        return replace(opinion, provider=self._name, local=self._local)
+
+
+class _WithVectors(GuardedProvider):
+    def with_params(self, **params: float | int | str) -> Self:
+        given: dict[str, Any] = params
+        made: Self = self._guard.call(
+            self._what("with_params"), self._varied, given, passing=(UsageError,), check=as_it_is
+        )
+        return made
+
+    def _varied(self, params: Mapping[str, float | int | str]) -> Self:
+        made = self._bare.with_params(**params)
+        if type(made) is not type(self._bare):
+            raise BadAnswer(f"answered {type(made).__name__} instead of {type(self._bare).__name__}")
+        return type(self)(made, self._guard, self._name)
+
+    def ask_all(self, series: Series) -> Signals:
+        return self._guard.call(
+            self._what("ask_all"),
+            self._bare.ask_all,
+            series,
+            deadline=self._guard.patience,
+            passing=(ProviderFailed, SettingsError),
+            failure=_provider_failed,
+            check=lambda answer: _signals_of(len(series.candles), answer),
+        )
+
+
+def _signals_of(bars: int, answer: object) -> Signals:
+    import numpy as np
+
+    if not isinstance(answer, Signals):
+        raise BadAnswer(f"answered {type(answer).__name__} instead of Signals")
+    columns = {"action": (answer.action, -1, 1), "confidence": (answer.confidence, 0, 100)}
+    for name, (values, least, most) in columns.items():
+        if not isinstance(values, np.ndarray) or values.dtype != np.int8 or values.shape != (bars,):
+            raise BadAnswer(f"answered a column {name} that is not {bars} values of int8")
+        if bars and not least <= int(values.min()) <= int(values.max()) <= most:
+            raise BadAnswer(f"answered a column {name} that leaves {least} to {most}")
+    return Signals(answer.action.copy(), answer.confidence.copy())
+
+
+class GuardedStrategy(Guarded):
+    """Raises ``ValueError`` where the ballot cannot be combined, ``PluginError`` for everything else."""
+
+    kind = "strategy"
+
+    def combine(self, ballot: Ballot) -> Verdict:
+        return self._guard.call(
+            self._what("combine"), self._bare.combine, ballot, passing=(ValueError,), check=_verdict
+        )
+
+
+def _verdict(answer: object) -> Verdict:
+    verdict = accept(Verdict, answer)
+    if verdict.confidence not in CONFIDENCE or verdict.raw_confidence not in CONFIDENCE:
+        raise BadAnswer(f"answered confidence {verdict.confidence} (raw {verdict.raw_confidence}), not within 0-100")
+    if verdict.amount is not None and verdict.amount < 0:
+        raise BadAnswer(f"answered the amount {verdict.amount}")
+    return verdict
+
+
+class _WithRounds(GuardedStrategy):
+    def next_round(self, done: Sequence[Round]) -> Ask | None:
+        return self._guard.call(
+            self._what("next_round"),
+            self._bare.next_round,
+            tuple(done),
+            check=lambda answer: None if answer is None else accept(Ask, answer),
+        )
+
+
+class GuardedRule(Guarded):
+    """Raises ``PluginError``: the engine records the rule as unavailable."""
+
+    kind = "rule"
+
+    def check(self, proposal: Proposal, context: RiskContext) -> Ruling:
+        def accepted(answer: object) -> Ruling:
+            ruling = accept(Ruling, answer)
+            if ruling.after is not None:
+                if ruling.after < 0:
+                    raise BadAnswer(f"answered the quantity {ruling.after}")
+                if proposal.quantity is not None and ruling.after > proposal.quantity:
+                    raise BadAnswer(f"answered {ruling.after}, more than the proposed {proposal.quantity}")
+            return replace(ruling, rule=self._name)
+
+        return self._guard.call(self._what("check"), self._bare.check, proposal, context, check=accepted)
+
+
+class GuardedPlatform(Guarded):
+    """Reads raise ``PlatformError``. What may have moved an order raises ``Refused``, else ``Unknown``, and no more.
+
+    An order whose outcome is unknown is never a failed order: a timeout, a crash and an answer that makes no sense all
+    leave it open until the venue has been asked.
+    """
+
+    kind = "platform"
+
+    def _read[T](self, method: str, *args: Any, check: Callable[[Any], T]) -> T:
+        return self._guard.call(
+            self._what(method),
+            getattr(self._bare, method),
+            *args,
+            deadline=self._guard.patience,
+            passing=(PlatformError, SettingsError, NoData),
+            failure=_platform_failed,
+            check=check,
+        )
+
+    def _order(self, method: str, order_id: str, /, *args: Any, **kwargs: Any) -> OrderReport:
+        return self._guard.call(
+            self._what(method),
+            getattr(self._bare, method),
+            *args,
+            deadline=self._guard.patience,
+            passing=(Refused, Unknown),
+            failure=_unknown,
+            check=lambda answer: _report_on(order_id, answer),
+            **kwargs,
+        )
+
+    def portfolio(self) -> Portfolio:
+        return self._read("portfolio", check=lambda answer: accept(Portfolio, answer))
+
+    def instrument(self, asset: Asset) -> Instrument:
+        def check(answer: object) -> Instrument:
+            instrument = accept(Instrument, answer)
+            if instrument.asset.symbol != asset.symbol:
+                raise BadAnswer(f"asked for {asset}, answered {instrument.asset}")
+            return instrument
+
+        return self._read("instrument", asset, check=check)
+
+    def quote(self, asset: Asset) -> Quote:
+        return self._read("quote", asset, check=lambda answer: _quote_of(asset, answer))
+
+    def prepare(self, order: Order) -> Mapping[str, str]:
+        return self._read("prepare", order, check=lambda answer: accept(dict[str, str], answer))
+
+    def submit(self, order: Order) -> OrderReport:
+        return self._order("submit", order.client_order_id, order)
+
+    def find(self, order: Order) -> OrderReport | None:
+        def check(answer: object) -> OrderReport | None:
+            return None if answer is None else _report_on(order.client_order_id, answer)
+
+        return self._read("find", order, check=check)
+
+    def cancel(self, order: Order) -> OrderReport:
+        return self._order("cancel", order.client_order_id, order)
+
+    def close(self, position: Position, *, client_order_id: str) -> OrderReport:
+        return self._order("close", client_order_id, position, client_order_id=client_order_id)
+
+    def protect(
+        self, position: Position, stop: Decimal | None, target: Decimal | None, *, client_order_id: str
+    ) -> OrderReport:
+        return self._order("protect", client_order_id, position, stop, target, client_order_id=client_order_id)
+
+    def open_orders(self) -> Sequence[OrderReport]:
+        return self._read(
+            "open_orders", check=lambda answer: tuple(_report(report) for report in accept(tuple[Any, ...], answer))
+        )
+
+    def fills(self, since: str | None) -> tuple[Sequence[Fill], str]:
+        return self._read("fills", since, check=lambda answer: accept(tuple[tuple[Fill, ...], str], answer))
+
+    def check(self) -> Mapping[str, bool]:
+        return self._read("check", check=lambda answer: accept(dict[str, bool], answer))
+
+
+def _report(answer: object) -> OrderReport:
+    report = accept(OrderReport, answer)
+    if report.filled_quantity < 0 or (report.average_price is not None and report.average_price <= 0):
+        raise BadAnswer(f"answered a fill of {report.filled_quantity} at {report.average_price}")
+    if any(fill.quantity <= 0 or fill.price <= 0 for fill in report.fills):
+        raise BadAnswer("answered a fill without a quantity or a price above zero")
+    return report
+
+
+def _report_on(client_order_id: str, answer: object) -> OrderReport:
+    report = _report(answer)
+    if report.client_order_id != client_order_id:
+        raise BadAnswer(f"asked about order {client_order_id}, answered about {report.client_order_id}")
+    return report
+
+
+class _WithMarks(GuardedPlatform):
+    def update_prices(self, prices: Mapping[str, Decimal]) -> None:
+        self._read("update_prices", prices, check=lambda _answer: None)
+
+
+class GuardedExecutor(Guarded):
+    """Raises ``PluginError``. Without a deadline: how long the work takes is the work's business."""
+
+    kind = "executor"
+
+    def map(self, task: str, chunks: Sequence[Chunk], *, shared: Mapping[str, NDArray[Any]]) -> Iterator[Result]:
+        chunks = tuple(chunks)
+        results: Iterator[Result] = iter(
+            self._contained("map", lambda: iter(self._bare.map(task, chunks, shared=shared)))
+        )
+        for chunk in chunks:
+            result = self._contained("map", lambda: next(results, None))
+            if not isinstance(result, Result) or result.index != chunk.index:
+                got = f"result {result.index}" if isinstance(result, Result) else type(result).__name__
+                raise PluginError(self._guard.plugin, f"{self._what('map')}: {got} where chunk {chunk.index} was due")
+            yield result
+
+    def close(self) -> None:
+        self._guard.call(self._what("close"), self._bare.close, check=as_it_is, deadline=self._guard.patience)
+
+    def _contained[T](self, method: str, function: Callable[[], T]) -> T:
+        # On the caller's own thread, so that an interrupt reaches workers that wait for it.
+        try:
+            return function()
+        except (Exception, SystemExit) as error:
+            if isinstance(error, FfeError):
+                raise
+            text = self._guard.line(f"{type(error).__name__}: {error}")
+            raise PluginError(self._guard.plugin, f"{self._what(method)}: {text}") from error
+
+
+PROXIES: dict[str, type[Guarded]] = {
+    "source": GuardedSource,
+    "provider": GuardedProvider,
+    "strategy": GuardedStrategy,
+    "rule": GuardedRule,
+    "platform": GuardedPlatform,
+    "executor": GuardedExecutor,
+}
+_ABILITIES: dict[str, type[Guarded]] = {
+    "QuoteSource": _WithQuote,
+    "NewsSource": _WithNews,
+    "MacroSource": _WithMacro,
+    "Catalogued": _WithHoldings,
+    "VectorProvider": _WithVectors,
+    "RoundStrategy": _WithRounds,
+    "MarkToMarket": _WithMarks,
+}
+
+
+@cache
+def _proxy_type(kind: str, capabilities: frozenset[str]) -> type[Guarded]:
+    parts = [_ABILITIES[name] for name in sorted(capabilities)]
+    base = PROXIES[kind]
+    return type(base.__name__, (*parts, base), {})
+
+
+def guarded(kind: str, bare: object, guard: Guard, name: str, capabilities: frozenset[str]) -> Guarded:
+    """``bare`` as the engine may use it. Runs the plugin's properties: call it under the guard."""
+    return _proxy_type(kind, capabilities)(bare, guard, name)

@@ -1,0 +1,249 @@
+"""What the loaded plugins offer, by name, and what became of each plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+
+from ffe_core.domain.decisions import BriefRequest, Note
+from ffe_core.domain.market import Candles
+from ffe_core.errors import FfeError, PluginError, RequiredPluginFailed, UnknownName
+from ffe_core.hookspecs import EVENT_HOOKS
+from ffe_core.plugins.accept import accept, accept_items
+from ffe_core.plugins.guard import Guard, one_line
+from ffe_core.ports import AggregationStrategy, AIProvider, DataSource, Executor, Platform, RiskRule
+
+if TYPE_CHECKING:
+    from ffe_core.plugins.isolation import Worker
+
+ACTIVE, DISABLED, BROKEN, INCOMPATIBLE = "active", "disabled", "broken", "incompatible"
+#: the composition hook of each kind of offer
+KINDS = {
+    "source": "ffe_data_sources",
+    "provider": "ffe_ai_providers",
+    "strategy": "ffe_aggregation_strategies",
+    "rule": "ffe_risk_rules",
+    "platform": "ffe_platforms",
+    "executor": "ffe_executors",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Offer[Port]:
+    """An object of a plugin: ``object`` is guarded; ``capabilities`` are names of its optional ports."""
+
+    plugin: str
+    object: Port
+    capabilities: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What went wrong with a plugin; ``str`` is the line to print."""
+
+    plugin: str
+    what: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin}: {': '.join(part for part in (self.what, self.why) if part)}"
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo:
+    """A line of ``ffe plugins``. ``hooks`` is empty where the plugin was not imported."""
+
+    name: str
+    version: str
+    distribution: str
+    hooks: tuple[str, ...] = ()
+    state: str = ACTIVE
+    reason: str = ""
+    builtin: bool = False
+
+
+class Notes(NamedTuple):
+    """What plugins add to a briefing, in plugin order, and how many notes were not yet known at its instant."""
+
+    notes: tuple[Note, ...]
+    withheld: int
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A plugin that takes part: its hooks, ready to be called with what the hook alone brings."""
+
+    name: str
+    guard: Guard
+    hooks: Mapping[str, Callable[..., Any]]
+
+
+@dataclass(slots=True)
+class Registry:
+    """The offers of all active plugins in plugin order, built-in plugins first.
+
+    Mappings go from a name to its ``Offer``. Failures that the run survives are collected in ``problems``, each also
+    told to ``on_problem`` once.
+    """
+
+    on_problem: Callable[[Problem], None] | None = None
+    problems: list[Problem] = field(default_factory=list)
+    plugins: list[PluginInfo] = field(default_factory=list)
+    loaded: list[Loaded] = field(default_factory=list)
+    workers: list[Worker] = field(default_factory=list)
+    _offers: dict[str, dict[str, Offer[Any]]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+
+    @property
+    def sources(self) -> Mapping[str, Offer[DataSource]]:
+        return MappingProxyType(self._offers["source"])
+
+    @property
+    def providers(self) -> Mapping[str, Offer[AIProvider]]:
+        return MappingProxyType(self._offers["provider"])
+
+    @property
+    def strategies(self) -> Mapping[str, Offer[AggregationStrategy]]:
+        return MappingProxyType(self._offers["strategy"])
+
+    @property
+    def rules(self) -> Mapping[str, Offer[RiskRule]]:
+        return MappingProxyType(self._offers["rule"])
+
+    @property
+    def platforms(self) -> Mapping[str, Offer[Platform]]:
+        return MappingProxyType(self._offers["platform"])
+
+    @property
+    def executors(self) -> Mapping[str, Offer[Executor]]:
+        return MappingProxyType(self._offers["executor"])
+
+    def source(self, name: str) -> DataSource:
+        """Raises ``UnknownName``, like its siblings below."""
+        return cast("DataSource", self._named("source", name))
+
+    def provider(self, name: str) -> AIProvider:
+        return cast("AIProvider", self._named("provider", name))
+
+    def strategy(self, name: str) -> AggregationStrategy:
+        return cast("AggregationStrategy", self._named("strategy", name))
+
+    def rule(self, name: str) -> RiskRule:
+        return cast("RiskRule", self._named("rule", name))
+
+    def platform(self, name: str) -> Platform:
+        return cast("Platform", self._named("platform", name))
+
+    def executor(self, name: str) -> Executor:
+        return cast("Executor", self._named("executor", name))
+
+    def require(self, kind: str, name: str) -> Any:
+        """The object that this run cannot do without; ``kind`` is one of ``KINDS``, such as ``source``.
+
+        Raises ``RequiredPluginFailed`` where the plugin that would have it failed, ``UnknownName`` where there is none.
+        """
+        offer = self._offers[kind].get(name)
+        if offer is not None:
+            return offer.object
+        reason = self._reason(KINDS[kind], name)
+        if reason:
+            raise RequiredPluginFailed(
+                name, f"{reason}, and this run needs its {kind} {name}", hint="ffe plugins shows every plugin's state"
+            )
+        return self._named(kind, name)
+
+    def version_of(self, plugin: str) -> str:
+        """The version of a plugin's distribution, for the record. Raises ``UnknownName``."""
+        for info in self.plugins:
+            if info.name == plugin and info.state == ACTIVE:
+                return info.version
+        raise UnknownName("plugin", plugin, [info.name for info in self.plugins if info.state == ACTIVE])
+
+    def notes(self, request: BriefRequest) -> Notes:
+        """Every plugin's notes, marked with the plugin's name; what became known later is left out and counted."""
+        kept: list[Note] = []
+        withheld = 0
+        for plugin, answer in self._contributions("ffe_brief", _notes, request=request):
+            known = [note for note in answer if note.available_at <= request.as_of]
+            withheld += len(answer) - len(known)
+            kept += [replace(note, origin=plugin) for note in known]
+        return Notes(tuple(kept), withheld)
+
+    def indicators(self, candles: Candles) -> dict[str, float]:
+        """Every plugin's readings under ``plugin.name``."""
+        readings = self._contributions("ffe_indicators", _numbers, candles=candles)
+        return {f"{plugin}.{name}": value for plugin, answer in readings for name, value in answer.items()}
+
+    def emit(self, event: str, **facts: Any) -> None:
+        """Tells every plugin of an event; what one of them does about it changes nothing here."""
+        if event not in EVENT_HOOKS:
+            raise UnknownName("event", event, EVENT_HOOKS)
+        for _ in self._contributions(event, lambda _answer: None, **facts):
+            pass
+
+    def report(self, plugin: str, what: str, why: str) -> None:
+        """Notes a failure that the run survives: once, however often it happens."""
+        problem = Problem(plugin, what, one_line(why))
+        if problem in self.problems:
+            return
+        self.problems.append(problem)
+        if self.on_problem is not None:
+            self.on_problem(problem)
+
+    def offer(self, kind: str, name: str, offer: Offer[Any]) -> None:
+        """Adds an offer; a name that is taken stays with whom it belongs to."""
+        first = self._offers[kind].get(name)
+        if first is None:
+            self._offers[kind][name] = offer
+        else:
+            self.report(offer.plugin, f"{kind} {name}", f"the name is already taken by plugin {first.plugin}")
+
+    def close(self) -> None:
+        """Ends the child processes of isolated plugins."""
+        for worker in self.workers:
+            worker.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _named(self, kind: str, name: str) -> Any:
+        offers = self._offers[kind]
+        if name not in offers:
+            raise UnknownName(kind, name, offers)
+        return offers[name].object
+
+    def _reason(self, hook: str, name: str) -> str:
+        for info in self.plugins:
+            if info.name == name and info.state in (BROKEN, INCOMPATIBLE):
+                return f"{info.state}: {info.reason}"
+        for problem in self.problems:
+            if problem.plugin == name and problem.what == hook:
+                return f"{problem.what}: {problem.why}"
+        return ""
+
+    def _contributions[T](self, hook: str, check: Callable[[Any], T], **facts: Any) -> Iterator[tuple[str, T]]:
+        for plugin in self.loaded:
+            function = plugin.hooks.get(hook)
+            if function is None:
+                continue
+            try:
+                yield plugin.name, plugin.guard.call(hook, function, check=check, **facts)
+            except PluginError as error:
+                self.report(plugin.name, hook, reason_of(error, plugin.name, hook))
+
+
+def reason_of(error: FfeError, plugin: str, what: str) -> str:
+    """The error's message without the words that the line says anyway."""
+    return error.message.removeprefix(f"plugin {plugin}: ").removeprefix(what).lstrip(": ")
+
+
+def _notes(answer: object) -> tuple[Note, ...]:
+    return accept(tuple[Note, ...], tuple(accept_items(answer, "notes")))
+
+
+def _numbers(answer: object) -> dict[str, float]:
+    return accept(dict[str, float], answer)
