@@ -1,0 +1,423 @@
+"""Decisions in and out of the store: appended to the chain, found by id or by recency, never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, select, update
+
+from ffe_core.domain.clock import require_utc
+from ffe_core.domain.codec import canonical_json, restore
+from ffe_core.domain.decisions import Decision
+from ffe_core.errors import SafetyRefusal, StoreError, UsageError
+from ffe_core.store.database import Database
+from ffe_core.store.ledger import Ledger
+from ffe_core.store.tables import chain_head, checkpoints, decision_events, decisions
+
+if TYPE_CHECKING:
+    from ffe_core.settings import Settings
+
+EVENT_KINDS = ("executed", "approved", "modified")
+
+# Rows per statement of a bulk insert: enough to hide the statement's cost, little enough to hold in memory.
+_BATCH = 1000
+_HASHES = ("hash", "previous_hash")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDecision:
+    """Where a decision stands in the chain; ``seq`` counts from one and never restarts."""
+
+    id: str
+    seq: int
+    hash: str
+    previous_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionSummary:
+    """What lists show of a decision, read from columns: no record is parsed."""
+
+    seq: int
+    id: str
+    created_at: datetime
+    as_of: datetime
+    asset_pair: str
+    action: str
+    confidence: int
+    mode: str
+    effect: str
+    signal_only: bool
+    vetoed: bool
+    synthetic: bool
+    executed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionEvent:
+    kind: str
+    at: datetime
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class StoredRecord:
+    """A whole record as it was stored. ``text`` is the canonical JSON that ``hash`` is made of."""
+
+    id: str
+    seq: int
+    hash: str
+    previous_hash: str
+    text: str
+    events: tuple[DecisionEvent, ...] = ()
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        parsed: dict[str, Any] = json.loads(self.text)
+        return parsed
+
+    @cached_property
+    def decision(self) -> Decision:
+        """The decision with its hashes. Raises ``StoreError`` where the record does not hold one."""
+        try:
+            return restore(
+                Decision, {**self.record["decision"], "hash": self.hash, "previous_hash": self.previous_hash}
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(f"the record of {self.id} holds no decision: {error}") from error
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        inputs: dict[str, Any] = self.record.get("inputs", {})
+        return inputs
+
+    @property
+    def executed(self) -> bool:
+        return any(event.kind == "executed" for event in self.events)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records made ready for the chain as it stood: rows, and the head they build on."""
+
+    rows: tuple[dict[str, Any], ...]
+    seq: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What retention takes away: so many decisions, up to chain number ``upto``, holding ``bytes`` of records."""
+
+    decisions: int
+    bytes: int
+    upto: int
+    remaining: int
+    done: bool
+
+
+class Store:
+    """The decisions, their events and the ledger of one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.ledger = Ledger(database)
+
+    @classmethod
+    def open(cls, settings: Settings) -> Store:
+        """The store that the settings name, ready for use. Raises ``StoreError``, ``UsageError``."""
+        url = settings.store.url
+        return cls(Database.open(None if url is None else url.get_secret_value(), settings.paths.data))
+
+    def close(self) -> None:
+        self.database.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    # Writing
+
+    def append(self, record: Mapping[str, Any]) -> StoredDecision:
+        """Adds one record to the chain, durably before this returns. Raises ``ValueError``, ``StoreError``."""
+        return self.append_many([record])[0]
+
+    def append_many(self, records: Iterable[Mapping[str, Any]]) -> list[StoredDecision]:
+        """Adds records in their order, all or none. Raises as ``append`` does."""
+        rows = [_row(record) for record in records]
+        return self._write(rows, None)
+
+    def prepare(self, records: Iterable[Mapping[str, Any]]) -> Batch:
+        """The records' JSON and hashes, computed before ``append_prepared`` makes other writers wait."""
+        rows = [_row(record) for record in records]
+        with self.database.reading() as connection:
+            seq, head = _head(connection)
+        link(rows, seq, head)
+        return Batch(tuple(rows), seq, head)
+
+    def append_prepared(self, batch: Batch) -> list[StoredDecision]:
+        """Adds a prepared batch; where others wrote meanwhile, its hashes are computed again."""
+        return self._write(list(batch.rows), (batch.seq, batch.hash))
+
+    def _write(self, rows: list[dict[str, Any]], linked_to: tuple[int, str] | None) -> list[StoredDecision]:
+        if not rows:
+            return []
+        with self.database.writing() as connection:
+            head = _head(connection)
+            if head != linked_to:
+                link(rows, *head)
+            if len(rows) == 1:
+                connection.execute(_INSERT, rows[0])
+            else:
+                for start in range(0, len(rows), _BATCH):
+                    connection.execute(_INSERT, rows[start : start + _BATCH])
+            connection.execute(_ADVANCE, {"new_seq": rows[-1]["seq"], "new_hash": rows[-1]["hash"]})
+        return [StoredDecision(row["id"], row["seq"], row["hash"], row["previous_hash"]) for row in rows]
+
+    def add_event(self, decision_id: str, kind: str, detail: Mapping[str, Any] | None = None) -> DecisionEvent:
+        """Notes what happened to a decision: ``executed`` (once), ``approved`` or ``modified``.
+
+        Raises ``SafetyRefusal`` where it was executed already, ``UsageError`` for an unknown id.
+        """
+        if kind not in EVENT_KINDS:
+            raise ValueError(f"{kind!r} is none of {', '.join(EVENT_KINDS)}")
+        happened = DecisionEvent(kind, self.database.clock.now(), dict(detail or {}))
+        with self.database.writing() as connection:
+            seq = _find(connection, decision_id)
+            events = _events(connection, seq)
+            if kind == "executed" and any(event.kind == "executed" for event in events):
+                raise SafetyRefusal(f"decision {decision_id} was already executed", hint=f"ffe show {decision_id}")
+            connection.execute(
+                insert(decision_events),
+                {
+                    "decision_seq": seq,
+                    "number": len(events) + 1,
+                    "kind": kind,
+                    "at": happened.at,
+                    "detail": canonical_json(happened.detail).decode(),
+                },
+            )
+        return happened
+
+    # Reading
+
+    def count(self, asset: str | None = None) -> int:
+        query = select(func.count()).select_from(decisions)
+        if asset is not None:
+            query = query.where(decisions.c.asset_pair == asset)
+        with self.database.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def latest(self, limit: int = 10, asset: str | None = None) -> list[DecisionSummary]:
+        """The newest decisions first, of one canonical symbol or of all. Raises ``UsageError`` below one."""
+        if limit < 1:
+            raise UsageError(f"a limit of {limit} shows nothing", hint="1 or more")
+        query = _LATEST if asset is None else _LATEST.where(decisions.c.asset_pair == asset)
+        with self.database.reading() as connection:
+            rows = connection.execute(query.limit(limit)).all()
+        return [DecisionSummary(*tuple(row)) for row in rows]
+
+    def get(self, id_or_prefix: str) -> StoredRecord:
+        """The whole record by its id or the beginning of it. Raises ``UsageError`` unless exactly one fits."""
+        with self.database.reading() as connection:
+            seq = _find(connection, id_or_prefix)
+            row = connection.execute(_WHOLE.where(decisions.c.seq == seq)).one()
+            return replace(StoredRecord(*tuple(row)), events=_events(connection, seq))
+
+    def newest(self, limit: int, asset: str | None = None) -> list[StoredRecord]:
+        """Whole records, newest first, without their events."""
+        query = _WHOLE if asset is None else _WHOLE.where(decisions.c.asset_pair == asset)
+        with self.database.reading() as connection:
+            rows = connection.execute(query.order_by(decisions.c.seq.desc()).limit(limit)).all()
+        return [StoredRecord(*tuple(row)) for row in rows]
+
+    def head(self) -> tuple[int, str]:
+        """The chain's length, removed records included, and its newest hash."""
+        with self.database.reading() as connection:
+            return _head(connection)
+
+    # Retention
+
+    def retain(
+        self,
+        *,
+        keep: int | None = None,
+        older_than: float | None = None,
+        max_bytes: int | None = None,
+        dry_run: bool = False,
+    ) -> Removal:
+        """Removes the oldest decisions until every given limit holds, and leaves a checkpoint for the chain.
+
+        ``keep`` counts decisions, ``older_than`` is days since they were made, ``max_bytes`` the size of their
+        records. Always a whole prefix: the first decision young enough protects those behind it.
+        """
+        for name, value in (("keep", keep), ("older_than", older_than), ("max_bytes", max_bytes)):
+            if value is not None and value < 0:
+                raise UsageError(f"{name} {value} is below zero")
+        cuts = []
+        with self.database.writing() as connection:
+            if keep is not None:
+                cuts.append(_seq_behind(connection, keep))
+            if older_than is not None:
+                cuts.append(_seq_before(connection, self.database.clock.now() - timedelta(days=older_than)))
+            if max_bytes is not None:
+                cuts.append(_seq_over(connection, max_bytes))
+            return self._remove(connection, max(cuts, default=0), dry_run)
+
+    def wipe(self, *, dry_run: bool = False) -> Removal:
+        """Removes every decision; the checkpoint lets the chain go on."""
+        return self.retain(keep=0, dry_run=dry_run)
+
+    def remove_through(self, decision_id: str) -> Removal:
+        """Removes this decision and all before it; one in the middle cannot go alone."""
+        with self.database.writing() as connection:
+            return self._remove(connection, _find(connection, decision_id), False)
+
+    def _remove(self, connection: Connection, upto: int, dry_run: bool) -> Removal:
+        gone = decisions.c.seq <= upto
+        count, size = connection.execute(
+            select(func.count(), func.coalesce(func.sum(decisions.c.bytes), 0)).where(gone)
+        ).one()
+        remaining = connection.execute(select(func.count()).select_from(decisions).where(~gone)).scalar_one()
+        removal = Removal(int(count), int(size), upto, int(remaining), done=bool(count) and not dry_run)
+        if removal.done:
+            last = connection.execute(select(decisions.c.hash).where(decisions.c.seq == upto)).scalar_one()
+            connection.execute(
+                insert(checkpoints),
+                {"seq": upto, "hash": last, "removed": count, "at": self.database.clock.now()},
+            )
+            connection.execute(delete(decision_events).where(decision_events.c.decision_seq <= upto))
+            connection.execute(delete(decisions).where(gone))
+        return removal
+
+
+# The chain's arithmetic
+
+
+def link(rows: Sequence[dict[str, Any]], seq: int, head: str) -> None:
+    """Numbers the rows and hashes each onto the one before, beginning behind ``head``."""
+    for row in rows:
+        seq += 1
+        row["seq"], row["previous_hash"] = seq, head
+        head = row["hash"] = record_hash(head, row["record"])
+
+
+def record_hash(previous_hash: str, record: str) -> str:
+    """SHA-256 over the hash before and the record's canonical JSON, in hexadecimal."""
+    return hashlib.sha256(previous_hash.encode() + record.encode()).hexdigest()
+
+
+def without_hashes(record: Mapping[str, Any]) -> dict[str, Any]:
+    decision = {name: value for name, value in record["decision"].items() if name not in _HASHES}
+    return {**{name: value for name, value in record.items() if name not in _HASHES}, "decision": decision}
+
+
+def columns_of(decision: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that repeat what the record says. Raises ``KeyError``, ``TypeError``, ``ValueError``."""
+    return {
+        "id": decision["id"],
+        "created_at": require_utc(datetime.fromisoformat(decision["created_at"])),
+        "as_of": require_utc(datetime.fromisoformat(decision["as_of"])),
+        "asset_pair": decision["asset_pair"],
+        "action": decision["action"],
+        "confidence": decision["confidence"],
+        "mode": decision["mode"],
+        "effect": decision["effect"],
+        "signal_only": decision["signal_only"],
+        "vetoed": decision["vetoed"],
+        "synthetic": decision["market"]["synthetic"],
+    }
+
+
+def _row(record: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        stripped = without_hashes(record)
+        columns = columns_of(stripped["decision"])
+        if UUID(columns["id"]).version != 4 or str(UUID(columns["id"])) != columns["id"]:
+            raise ValueError(f"id {columns['id']!r} is no UUID of version 4 in lower case")
+        text = canonical_json(stripped)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a decision record: {type(error).__name__} {error}") from error
+    return {**columns, "bytes": len(text), "record": text.decode()}
+
+
+# Statements
+
+
+_INSERT = insert(decisions)
+_HEAD = select(chain_head.c.seq, chain_head.c.hash).where(chain_head.c.id == 1)
+_EXECUTED = exists().where(decision_events.c.decision_seq == decisions.c.seq, decision_events.c.kind == "executed")
+_LATEST = select(
+    *(decisions.c[name] for name in DecisionSummary.__dataclass_fields__ if name != "executed"),
+    _EXECUTED.label("executed"),
+).order_by(decisions.c.seq.desc())
+_WHOLE = select(decisions.c.id, decisions.c.seq, decisions.c.hash, decisions.c.previous_hash, decisions.c.record)
+
+
+_ADVANCE = update(chain_head).where(chain_head.c.id == 1).values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
+
+
+def _head(connection: Connection) -> tuple[int, str]:
+    row = connection.execute(_HEAD).one_or_none()
+    if row is None:
+        raise StoreError("the chain has no head", hint="`ffe db restore` a backup")
+    return row.seq, row.hash
+
+
+def _find(connection: Connection, id_or_prefix: str) -> int:
+    wanted = id_or_prefix.strip().lower()
+    column: ColumnElement[str] = decisions.c.id
+    if not re.fullmatch(r"[0-9a-f][0-9a-f-]{0,35}", wanted):
+        raise UsageError(f"{id_or_prefix!r} is no decision id", hint="`ffe history` lists the ids")
+    # "g" follows every digit of an id, so this range is exactly those that begin so.
+    query = select(decisions.c.seq, decisions.c.id).where(column >= wanted, column < wanted + "g").limit(6)
+    found = connection.execute(query.order_by(column)).all()
+    if not found:
+        raise UsageError(f"there is no decision {id_or_prefix}", hint="`ffe history` lists the ids")
+    if len(found) > 1:
+        listed = ", ".join(row.id for row in found[:5]) + (", …" if len(found) > 5 else "")
+        raise UsageError(f"more than one decision begins with {id_or_prefix}", hint=f"one of {listed}")
+    return int(found[0].seq)
+
+
+def _events(connection: Connection, seq: int) -> tuple[DecisionEvent, ...]:
+    query = select(decision_events.c.kind, decision_events.c.at, decision_events.c.detail)
+    rows = connection.execute(
+        query.where(decision_events.c.decision_seq == seq).order_by(decision_events.c.number)
+    ).all()
+    return tuple(DecisionEvent(row.kind, row.at, json.loads(row.detail)) for row in rows)
+
+
+def _seq_behind(connection: Connection, keep: int) -> int:
+    """The newest decision that ``keep`` newer ones make superfluous."""
+    found = connection.execute(select(decisions.c.seq).order_by(decisions.c.seq.desc()).offset(keep).limit(1))
+    return int(found.scalar_one_or_none() or 0)
+
+
+def _seq_before(connection: Connection, cutoff: datetime) -> int:
+    """The last decision before the first one made at ``cutoff`` or later."""
+    young = connection.execute(select(func.min(decisions.c.seq)).where(decisions.c.created_at >= cutoff)).scalar_one()
+    last = connection.execute(
+        select(func.max(decisions.c.seq))
+        if young is None
+        else select(func.max(decisions.c.seq)).where(decisions.c.seq < young)
+    ).scalar_one()
+    return int(last or 0)
+
+
+def _seq_over(connection: Connection, max_bytes: int) -> int:
+    """The newest decision with which the records, counted from the newest back, exceed ``max_bytes``."""
+    total = func.sum(decisions.c.bytes).over(order_by=decisions.c.seq.desc()).label("total")
+    sizes = select(decisions.c.seq, total).subquery()
+    found = connection.execute(select(func.max(sizes.c.seq)).where(sizes.c.total > max_bytes)).scalar_one()
+    return int(found or 0)
