@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from ffe_core.cli.session import Group, format_options, prepare, session_of
+from ffe_core.cli.session import Group, format_options, prepare
 from ffe_core.errors import PluginError, UsageError
 
 if TYPE_CHECKING:

@@ -79,7 +79,7 @@ def complete_decision(ctx: click.Context, _param: click.Parameter, incomplete: s
     try:
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=0.2)) as store:
             rows = store.execute(
-                "SELECT id FROM decisions WHERE substr(id, 1, ?) = ? ORDER BY rowid DESC LIMIT ?",
+                "SELECT id FROM decisions WHERE substr(id, 1, ?) = ? ORDER BY seq DESC LIMIT ?",
                 (len(incomplete), incomplete, _MOST_IDS),
             ).fetchall()
     except sqlite3.Error:

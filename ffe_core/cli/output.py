@@ -48,7 +48,8 @@ def foreign(text: object, *, lines: bool = False) -> str:
 def to_json(data: object, *, ascii_only: bool = False) -> str:
     """One line of JSON. Decimals become strings, instants ISO 8601 with ``Z``, enums their values, NaN null.
 
-    ``ascii_only`` escapes every other character, for a terminal of another encoding than UTF-8. Raises ``TypeError`` for a value that has no agreed spelling.
+    ``ascii_only`` escapes every other character, for a terminal of another encoding than UTF-8. Raises ``TypeError``
+    for a value that has no agreed spelling.
     """
     text = json.dumps(jsonable(data), ensure_ascii=ascii_only, allow_nan=False)
     # Outside of strings these cannot occur, and inside they would be orders to the terminal.

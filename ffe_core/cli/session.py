@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import cached_property, update_wrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, NoReturn
+from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, cast
 
 import click
 
@@ -201,14 +201,22 @@ class Group(click.Group):
     def command(self, *args: Any, **attrs: Any) -> Any:
         """As click's, and the callback takes the session first."""
         attrs.setdefault("cls", Command)
-        make = super().command(*args, **attrs)
-        return lambda function: make(pass_session(function))
+        make = cast("Callable[[Callable[..., object]], click.Command]", super().command(*args, **attrs))
+
+        def decorate(function: Callable[Concatenate[Session, ...], object]) -> click.Command:
+            return make(pass_session(function))
+
+        return decorate
 
     def group(self, *args: Any, **attrs: Any) -> Any:
         """As click's, and the callback takes the session first."""
         attrs.setdefault("cls", Group)
-        make = super().group(*args, **attrs)
-        return lambda function: make(pass_session(function))
+        make = cast("Callable[[Callable[..., object]], click.Group]", super().group(*args, **attrs))
+
+        def decorate(function: Callable[Concatenate[Session, ...], object]) -> click.Group:
+            return make(pass_session(function))
+
+        return decorate
 
 
 def format_options(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -228,23 +236,23 @@ def command(
 ) -> Callable[[Callable[Concatenate[Session, ...], object]], click.Command]:
     """A command of ffe. It takes the session first, then its own arguments; the global options are added for it."""
     attrs.setdefault("cls", Command)
+    make = cast("Callable[[Callable[..., object]], click.Command]", click.command(name, **attrs))
 
-    def make(function: Callable[Concatenate[Session, ...], object]) -> click.Command:
-        made: click.Command = click.command(name, **attrs)(pass_session(function))
-        return prepare(made)
+    def decorate(function: Callable[Concatenate[Session, ...], object]) -> click.Command:
+        return prepare(make(pass_session(function)))
 
-    return make
+    return decorate
 
 
 def group(name: str | None = None, **attrs: Any) -> Callable[[Callable[Concatenate[Session, ...], object]], Group]:
     """A family of commands; its ``.command()`` and ``.group()`` hand the session on as :func:`command` does."""
     attrs.setdefault("cls", Group)
+    make = cast("Callable[[Callable[..., object]], Group]", click.group(name, **attrs))
 
-    def make(function: Callable[Concatenate[Session, ...], object]) -> Group:
-        made: Group = click.group(name, **attrs)(pass_session(function))
-        return made
+    def decorate(function: Callable[Concatenate[Session, ...], object]) -> Group:
+        return make(pass_session(function))
 
-    return make
+    return decorate
 
 
 def stderr_is_terminal() -> bool:
