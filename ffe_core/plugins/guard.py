@@ -169,7 +169,8 @@ def _of_ours(kind: type[BaseException], text: str, hint: str | None) -> Exceptio
 
 def call[T](plugin: str, what: str, function: Callable[..., T], *args: Any, deadline: float, **kwargs: Any) -> T:
     """One guarded call; raises ``PluginError`` naming ``plugin`` and ``what`` for anything but an answer in time."""
-    return Guard(plugin, deadline).call(what, function, *args, check=as_it_is, **kwargs)
+    answer: T = Guard(plugin, deadline).call(what, function, *args, check=as_it_is, **kwargs)
+    return answer
 
 
 def as_it_is(answer: Any) -> Any:

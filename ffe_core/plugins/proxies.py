@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CONFIDENCE = range(101)
+#: seconds that a provider may be late by: one that keeps to its timeout can still say why it failed
+GRACE = 0.2
 
 
 def _failure(kind: type[FfeError]) -> Callable[[str, str], FfeError]:
@@ -155,13 +157,12 @@ class GuardedProvider(Guarded):
         return self._local
 
     def ask(self, briefing: Briefing, *, timeout: float) -> Opinion:
-        """The deadline is ``timeout`` and a little, so that a provider that keeps to it can still say why it failed."""
         opinion = self._guard.call(
             self._what("ask"),
             self._bare.ask,
             briefing,
             timeout=timeout,
-            deadline=timeout + min(1.0, 0.05 + timeout / 10),
+            deadline=timeout + GRACE,
             passing=(ProviderFailed, SettingsError, BudgetSpent, CassetteMiss),
             failure=_provider_failed,
             check=self._check,

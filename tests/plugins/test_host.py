@@ -1,0 +1,454 @@
+"""Finding, importing and registering plugins, with real distributions."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ffe_core.builtin import BUILTINS
+from ffe_core.domain.assets import Asset, Timeframe
+from ffe_core.errors import RequiredPluginFailed, SettingsError, UnknownName
+from ffe_core.plugins import Problem, Registry
+from ffe_core.plugins.installed import installed
+from tests.plugins.conftest import SOUND, Site
+
+type Load = Callable[..., Registry]
+
+
+def info(registry: Registry, name: str) -> tuple[str, str]:
+    return next((plugin.state, plugin.reason) for plugin in registry.plugins if plugin.name == name)
+
+
+def lines(registry: Registry) -> list[str]:
+    return [str(problem) for problem in registry.problems]
+
+
+def test_an_installed_plugin_is_listed_and_usable_without_any_setting(site: Site, load: Load) -> None:
+    site.install("sound", SOUND, version="2.1")
+    registry = load()
+    plugin = next(plugin for plugin in registry.plugins if plugin.name == "sound")
+    assert (plugin.version, plugin.distribution, plugin.state) == ("2.1", "ffe-sound", "active")
+    assert plugin.hooks == ("ffe_brief", "ffe_data_sources", "ffe_indicators")
+    source = registry.source("sound")
+    made = source.candles(Asset.parse("BTCUSD"), Timeframe.H1, start=None, end=None, limit=None)
+    assert (len(made), registry.sources["sound"].plugin, lines(registry)) == (1, "sound", [])
+
+
+def test_builtin_plugins_load_first_and_in_their_listed_order(site: Site, load: Load) -> None:
+    site.install("aaa", SOUND)
+    names = [plugin.name for plugin in load().plugins]
+    assert names == [*BUILTINS, "aaa"]
+
+
+def test_a_plugin_that_is_not_enabled_is_listed_and_never_imported(site: Site, load: Load) -> None:
+    module = site.install("idle", "raise RuntimeError('imported')")
+    site.install("sound", SOUND)
+    registry = load(enabled=["sound"])
+    assert info(registry, "idle") == ("disabled", "not in plugins.enabled")
+    assert module not in sys.modules
+    assert lines(registry) == []
+
+
+def test_an_empty_list_of_enabled_plugins_means_builtins_only(site: Site, load: Load) -> None:
+    module = site.install("sound", SOUND)
+    assert info(load(enabled=[]), "sound")[0] == "disabled"
+    assert module not in sys.modules
+
+
+def test_plugins_load_in_the_order_that_settings_list_them(site: Site, load: Load) -> None:
+    for name in ("one", "two", "three"):
+        site.install(name, SOUND.replace('"sound"', f'"{name}"'))
+    assert [*load(enabled=["three", "one", "two"]).sources][-3:] == ["three", "one", "two"]
+
+
+def test_disabled_takes_out_a_plugin_and_a_builtin_one(site: Site, load: Load) -> None:
+    module = site.install("sound", SOUND)
+    registry = load(disabled=["sound", "rules"])
+    assert info(registry, "sound") == info(registry, "rules") == ("disabled", "in plugins.disabled")
+    assert "local" not in registry.providers
+    assert module not in sys.modules
+
+
+def test_an_enabled_plugin_that_is_not_installed_is_one_line_with_the_nearest_name(site: Site, load: Load) -> None:
+    site.install("sound", SOUND)
+    registry = load(enabled=["sund"])
+    assert lines(registry) == ["plugin sund: plugins.enabled: not installed; did you mean sound?"]
+
+
+def test_a_name_that_settings_disable_and_nobody_has_is_one_line(load: Load) -> None:
+    assert lines(load(disabled=["rulez"])) == ["plugin rulez: settings: no such plugin; did you mean rules?"]
+
+
+def test_a_problem_is_told_once_as_it_happens(site: Site, load: Load) -> None:
+    told: list[Problem] = []
+    site.install("bad", "raise RuntimeError('boom')")
+    registry = load(on_problem=told.append)
+    assert told == registry.problems
+    registry.report(told[0].plugin, told[0].what, told[0].why)
+    assert len(told) == 1
+
+
+def test_no_third_party_plugin_means_no_stevedore() -> None:
+    code = """
+import sys
+from ffe_core.settings import Settings
+from ffe_core.domain.clock import SystemClock
+from ffe_core.plugins import load_plugins
+load_plugins(Settings(plugins={"enabled": []}), clock=SystemClock())
+print([name for name in ("stevedore", "packaging", "numpy", "pandas", "sqlmodel", "requests") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# names
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("rules", "the name belongs to a built-in plugin; ffe-rules needs another one"),
+        ("deadline", "plugins.deadline is a setting of the host; the plugin needs another name"),
+        ("Loud", "the name may hold lower-case letters, digits, _ and - only"),
+    ],
+)
+def test_a_name_that_cannot_be_had_is_refused_without_an_import(site: Site, load: Load, name: str, reason: str) -> None:
+    module = site.install(name, "raise RuntimeError('imported')", module="ffe_claimant")
+    registry = load()
+    assert f"plugin {name}: broken: {reason}" in lines(registry)
+    assert module not in sys.modules
+
+
+def test_a_builtin_name_stays_taken_while_the_builtin_is_disabled(site: Site, load: Load) -> None:
+    site.install("rules", SOUND, module="ffe_claimant")
+    registry = load(disabled=["rules"])
+    assert any("belongs to a built-in" in line for line in lines(registry))
+    assert "sound" not in registry.sources
+
+
+def test_two_distributions_with_one_plugin_name_are_one_plugin_and_one_line(site: Site, load: Load) -> None:
+    site.install("twin", SOUND, module="ffe_twin_a", distribution="a-twin")
+    second = site.install("twin", "raise RuntimeError('imported')", module="ffe_twin_b", distribution="b-twin")
+    registry = load()
+    assert lines(registry) == ["plugin twin: broken: the name is already taken by a-twin"]
+    assert registry.sources["sound"].plugin == "twin"
+    assert second not in sys.modules
+
+
+def test_an_offer_whose_name_is_taken_stays_with_the_first_plugin(site: Site, load: Load) -> None:
+    site.install("first", SOUND)
+    site.install("second", SOUND)
+    registry = load()
+    assert registry.sources["sound"].plugin == "first"
+    assert lines(registry) == ["plugin second: source sound: the name is already taken by plugin first"]
+
+
+# imports that fail
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ("import a_module_that_is_not_there", "ModuleNotFoundError: No module named 'a_module_that_is_not_there'"),
+        ("raise AssertionError('not here')", "AssertionError: not here"),
+        ("raise SystemExit(3)", "tried to end the process with code 3"),
+        ("import sys; sys.exit('bye')", "tried to end the process with code bye"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("def f(): f()\nf()", "RecursionError: maximum recursion depth exceeded"),
+        ("this is no python", "SyntaxError: invalid syntax (ffe_bad.py, line 1)"),
+    ],
+)
+def test_an_import_that_fails_is_broken_with_its_text_and_the_others_load(
+    site: Site, load: Load, source: str, why: str
+) -> None:
+    site.install("bad", source)
+    site.install("sound", SOUND)
+    registry = load()
+    assert info(registry, "bad")[0] == "broken"
+    (line,) = lines(registry)
+    assert line.startswith(f"plugin bad: broken: import: {why}")
+    assert "sound" in registry.sources
+
+
+def test_an_import_that_hangs_is_left_behind_at_its_deadline(site: Site, load: Load) -> None:
+    site.install("slow", "import time; time.sleep(30)")
+    site.install("sound", SOUND)
+    registry = load(deadline=0.03)
+    assert info(registry, "slow") == ("broken", "import did not answer within 0.36 s")
+    assert "sound" in registry.sources
+
+
+def test_an_entry_point_without_its_module_or_object_is_broken(site: Site, load: Load) -> None:
+    site.install("gone", "", entry="ffe_gone_for_good")
+    site.install("empty", "", entry="ffe_empty:plugin")
+    registry = load()
+    assert "No module named 'ffe_gone_for_good'" in info(registry, "gone")[1]
+    assert "has no attribute 'plugin'" in info(registry, "empty")[1]
+
+
+def test_an_entry_point_may_name_an_object(site: Site, load: Load) -> None:
+    source = """
+    from ffe_core import hookimpl
+    class Plugin:
+        @hookimpl
+        def ffe_indicators(self, candles):
+            return {"one": 1.0}
+    plugin = Plugin()
+    """
+    site.install("object", source, entry="ffe_object:plugin")
+    assert load().plugins[-1].hooks == ("ffe_indicators",)
+
+
+# what stevedore and pluggy leave to us
+
+
+def test_a_plugin_added_a_moment_ago_is_found_although_the_disk_cache_does_not_know_it(
+    site: Site, load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stevedore import _cache
+
+    stale = _cache.Cache(str(tmp_path / "cache"))
+    monkeypatch.setattr(_cache, "get_group_all", stale.get_group_all)
+    site.install("first", SOUND)
+    load()
+    assert stale.get_group_all("ffe.plugins")
+    site.install("second", SOUND.replace('"sound"', '"second"'))
+    registry = load()
+    assert "second" in registry.sources
+    assert "second" not in [entry.name for entry in stale.get_group_all("ffe.plugins")], "the trap is gone"
+
+
+def test_the_distribution_of_every_entry_point_is_known(site: Site) -> None:
+    site.install("sound", SOUND, version="3.0")
+    from stevedore import _cache
+
+    cached = [entry for entry in _cache.Cache(str(site.path)).get_group_all("ffe.plugins") if entry.name == "sound"]
+    assert [entry.dist for entry in cached] == [None], "the trap is gone"
+    found = next(plugin for plugin in installed() if plugin.name == "sound")
+    assert (found.distribution, found.version) == ("ffe-sound", "3.0")
+
+
+def test_stevedore_alone_would_crash_on_two_modules_with_one_name(site: Site) -> None:
+    from stevedore.named import NamedExtensionManager
+
+    site.install("twin", "", module="ffe_twin_a", distribution="a-twin")
+    site.install("twin", "", module="ffe_twin_b", distribution="b-twin")
+    NamedExtensionManager.ENTRY_POINT_CACHE.pop("ffe.plugins", None)
+    try:
+        extensions = NamedExtensionManager("ffe.plugins", names=["twin"])
+        assert extensions.names() == ["twin", "twin"], "duplicates load unless name_order is set"
+        with pytest.raises(AttributeError, match="__qualname__"):
+            extensions["twin"]
+    finally:
+        NamedExtensionManager.ENTRY_POINT_CACHE.pop("ffe.plugins", None)
+
+
+def test_a_misspelt_argument_is_one_line_with_hook_and_argument(site: Site, load: Load) -> None:
+    site.install("slip", "from ffe_core import hookimpl\n@hookimpl\ndef ffe_brief(reqest): return []")
+    site.install("sound", SOUND)
+    registry = load()
+    assert lines(registry) == ["plugin slip: broken: ffe_brief has no argument reqest"]
+    assert "sound" in registry.sources
+
+
+def test_a_misspelt_hook_is_one_line_with_the_nearest(site: Site, load: Load) -> None:
+    site.install("slip", "from ffe_core import hookimpl\n@hookimpl\ndef ffe_data_sorces(): return []")
+    site.install("sound", SOUND)
+    registry = load()
+    assert lines(registry) == ["plugin slip: broken: there is no hook ffe_data_sorces; did you mean ffe_data_sources?"]
+    assert "sound" in registry.sources
+
+
+def test_a_hook_without_its_marker_is_pointed_out(site: Site, load: Load) -> None:
+    site.install("slip", "def ffe_data_sources(): return []")
+    registry = load()
+    assert lines(registry) == ["plugin slip: ffe_data_sources: is defined without @hookimpl, so that nobody calls it"]
+    assert info(registry, "slip")[0] == "active"
+
+
+def test_a_wrapper_around_other_plugins_is_refused(site: Site, load: Load) -> None:
+    site.install("nosy", "from ffe_core import hookimpl\n@hookimpl(wrapper=True)\ndef ffe_brief():\n    yield")
+    assert "is a wrapper around other plugins" in info(load(), "nosy")[1]
+
+
+def test_a_hook_may_leave_out_or_take_settings_and_context(site: Site, load: Load) -> None:
+    source = """
+    from ffe_core import Note, Trust, hookimpl
+    from pydantic import BaseModel
+    class Section(BaseModel):
+        word: str = "hello"
+    @hookimpl
+    def ffe_settings():
+        return Section
+    @hookimpl
+    def ffe_indicators(settings, context):
+        context.state_dir.joinpath("seen").write_text(settings.word)
+        return {"draw": context.rng.random(), "hour": float(context.clock.now().hour)}
+    """
+    site.install("full", source)
+    registry = load(full={"word": "bye"})
+    from ffe_core.testing.samples import make_candles
+
+    first = registry.indicators(make_candles(bars=3))
+    assert first["full.hour"] == 12.0
+    again = load(full={"word": "bye"}).indicators(make_candles(bars=3))
+    assert again == first, "the same run draws the same numbers"
+
+
+def test_the_state_folder_of_a_plugin_is_its_own_and_private(site: Site, load: Load, home: Path) -> None:
+    source = """
+    from ffe_core import hookimpl
+    @hookimpl
+    def ffe_data_sources(context):
+        context.state_dir
+        return []
+    """
+    site.install("keeper", source)
+    load()
+    folder = home / "state" / "plugins" / "keeper"
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+# versions
+
+
+@pytest.mark.parametrize(
+    ("requires", "state"),
+    [
+        ([], "active"),
+        (["ffe-core"], "active"),
+        (["ffe-core>=0.1,<1"], "active"),
+        (["ffe-core>=99"], "incompatible"),
+        (["FFE_Core (>=99)"], "incompatible"),
+        (["ffe-core>=99; python_version < '3'"], "active"),
+        (["ffe-core-extras>=99"], "active"),
+        (["ffe-core >>> nonsense"], "incompatible"),
+    ],
+)
+def test_a_requirement_on_another_core_makes_a_plugin_incompatible(
+    site: Site, load: Load, requires: list[str], state: str
+) -> None:
+    module = site.install("dated", SOUND, requires=requires)
+    registry = load()
+    assert info(registry, "dated")[0] == state
+    assert (module in sys.modules) is (state == "active")
+
+
+def test_the_reason_for_incompatibility_names_both_versions(site: Site, load: Load) -> None:
+    site.install("dated", SOUND, requires=["ffe-core>=99"])
+    assert info(load(), "dated")[1] == "requires ffe-core >=99, this is 0.1.0"
+
+
+# settings of a plugin
+
+WITH_SECTION = """
+from ffe_core import hookimpl
+from pydantic import BaseModel, ConfigDict, SecretStr
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    size: int = 1
+    api_key: SecretStr | None = None
+@hookimpl
+def ffe_settings():
+    return Section
+@hookimpl
+def ffe_data_sources(settings):
+    raise RuntimeError(f"cannot reach https://x?key={settings.api_key.get_secret_value() if settings.api_key else ''}")
+"""
+
+
+def test_wrong_settings_of_a_plugin_break_that_plugin_alone(site: Site, load: Load) -> None:
+    site.install("picky", WITH_SECTION)
+    site.install("sound", SOUND)
+    registry = load(picky={"sise": 3})
+    (line,) = lines(registry)
+    assert line.startswith("plugin picky: broken:")
+    assert "plugins.picky.sise" in line
+    assert "size" in line
+    assert "sound" in registry.sources
+
+
+def test_no_failure_line_repeats_a_secret_of_the_section(site: Site, load: Load) -> None:
+    site.install("picky", WITH_SECTION)
+    registry = load(picky={"api_key": "s3cr3t-canary"})
+    assert lines(registry) == ["plugin picky: ffe_data_sources: RuntimeError: cannot reach https://x?key=***"]
+
+
+@pytest.mark.parametrize("answer", ["None", "int", "{}", "Section()"])
+def test_a_settings_hook_that_answers_no_model_breaks_its_plugin(site: Site, load: Load, answer: str) -> None:
+    source = f"""
+    from ffe_core import hookimpl
+    from pydantic import BaseModel
+    class Section(BaseModel): pass
+    @hookimpl
+    def ffe_settings(): return {answer}
+    """
+    site.install("odd", source)
+    assert "instead of a pydantic model" in info(load(), "odd")[1]
+
+
+def test_a_section_of_a_plugin_without_settings_is_pointed_out(site: Site, load: Load) -> None:
+    site.install("sound", SOUND)
+    registry = load(sound={"speed": 3})
+    assert lines(registry) == ["plugin sound: settings: plugins.sound is set, and the plugin takes none"]
+
+
+def test_a_section_of_nobody_is_pointed_out(load: Load) -> None:
+    (line,) = lines(load(rulz={"speed": 3}))
+    assert "plugins.rulz" in line
+    assert "rules" in line
+
+
+# what a run cannot do without
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(site: Site, load: Load) -> None:
+    site.install("sound", SOUND)
+    with pytest.raises(UnknownName, match="unknown source 'sond'; did you mean sound?"):
+        load().source("sond")
+
+
+def test_a_required_source_of_a_broken_plugin_ends_the_run_with_its_reason(site: Site, load: Load) -> None:
+    site.install("sound", "import a_module_that_is_not_there")
+    registry = load()
+    with pytest.raises(RequiredPluginFailed) as failed:
+        registry.require("source", "sound")
+    assert failed.value.exit_code == 2
+    assert failed.value.message == (
+        "plugin sound: broken: import: ModuleNotFoundError: No module named 'a_module_that_is_not_there', "
+        "and this run needs its source sound"
+    )
+
+
+def test_a_required_source_whose_hook_failed_ends_the_run_with_its_reason(site: Site, load: Load) -> None:
+    source = "from ffe_core import hookimpl\n@hookimpl\ndef ffe_data_sources(): raise ValueError('no such folder')"
+    site.install("sound", source)
+    with pytest.raises(RequiredPluginFailed, match="no such folder"):
+        load().require("source", "sound")
+
+
+def test_a_required_name_that_nobody_offers_is_a_usage_error(load: Load) -> None:
+    with pytest.raises(UnknownName):
+        load().require("platform", "nowhere")
+
+
+def test_versions_of_active_plugins_are_known_for_the_record(site: Site, load: Load) -> None:
+    site.install("sound", SOUND, version="4.2")
+    assert load().version_of("sound") == "4.2"
+    with pytest.raises(UnknownName):
+        load(disabled=["sound"]).version_of("sound")
+
+
+def test_a_builtin_whose_own_section_is_wrong_is_a_settings_error(
+    site: Site, load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site.path / "own_builtin.py").write_text(WITH_SECTION, encoding="utf-8")
+    importlib.invalidate_caches()
+    monkeypatch.setitem(BUILTINS, "own", "own_builtin")
+    with pytest.raises(SettingsError, match="plugins.own.sise"):
+        load(own={"sise": 3})
