@@ -149,7 +149,7 @@ def propose(
     )
 
 
-def _entry(  # noqa: PLR0917 - the steps of one calculation
+def _entry(
     asset: Asset,
     verdict: Verdict,
     effect: Effect,
@@ -197,7 +197,7 @@ def risk_of(
     return (quantity * entry * stop * rate / equity).quantize(_FRACTION_STEP, ROUND_HALF_EVEN)
 
 
-def _size(  # noqa: PLR0917 - the steps of one calculation
+def _size(
     equity: Decimal,
     entry: Decimal,
     stop: Decimal,
@@ -237,7 +237,7 @@ _LIMIT_WORDS = {
 }
 
 
-def _limits(  # noqa: PLR0917 - the steps of one calculation
+def _limits(
     equity: Decimal,
     unit: Decimal,
     portfolio: Portfolio,

@@ -1,0 +1,109 @@
+"""``ffe analyze``: a decision about an asset, explained and recorded."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from ffe_core.cli.session import Session, command
+from ffe_core.errors import FfeError, ProviderFailed
+
+if TYPE_CHECKING:
+    from ffe_core.domain.decisions import Decision
+
+
+class Instant(click.ParamType):
+    """An ISO 8601 instant with its zone: an hour that could be any of twenty-four is no instant."""
+
+    name = "instant"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            instant = datetime.fromisoformat(str(value).strip())
+        except ValueError:
+            self.fail(f"{value!r} is no instant; write it like 2023-06-01T00:00:00Z", param, ctx)
+        if instant.tzinfo is None:
+            self.fail(f"{value!r} has no time zone; write it like 2023-06-01T00:00:00Z", param, ctx)
+        return instant
+
+
+@command()
+@click.argument("assets", nargs=-1, required=True, metavar="ASSET...")
+@click.option(
+    "-p",
+    "--provider",
+    "providers",
+    multiple=True,
+    metavar="NAME",
+    help="Ask this provider; repeatable. `ensemble` is the configured panel.",
+)
+@click.option("--source", metavar="NAME", help="Take market data from this source alone.")
+@click.option("--at", type=Instant(), metavar="ISO", help="Decide as of this instant; nothing later is read.")
+@click.option(
+    "--indicator", "indicators", multiple=True, metavar="NAME", help="Add an indicator of the catalogue; repeatable."
+)
+@click.option("--show-pulse", is_flag=True, help="Print the reading of every timeframe.")
+def analyze(
+    session: Session,
+    assets: tuple[str, ...],
+    providers: tuple[str, ...],
+    source: str | None,
+    at: datetime | None,
+    indicators: tuple[str, ...],
+    show_pulse: bool,
+) -> None:
+    """Make a decision about an asset, explained and recorded.
+
+    Any spelling of a pair will do: BTCUSD, btc-usd, BTC/USD. Of several assets the decisions are ranked, those worth
+    acting on first; one that fails does not stop the others.
+    """
+    from ffe_core.domain.codec import decision_data
+    from ffe_core.engine import rank
+
+    engine = session.engine
+    wanted = {engine.asset(text).symbol: engine.asset(text) for text in assets}
+    decisions: list[Decision] = []
+    errors: list[FfeError] = []
+    for asset in wanted.values():
+        if asset.is_short_name:
+            session.warn(f"{asset} is shorter than any pair; was a pair such as {asset}USD meant?")
+        try:
+            analysis = engine.analysis(asset, at=at, source=source, providers=providers, indicators=indicators)
+        except FfeError as error:
+            if len(wanted) == 1:
+                raise
+            errors.append(error)
+            session.warn(f"{asset}: {error.message}")
+            continue
+        decisions.append(analysis.decision)
+        for line in analysis.warnings:
+            session.warn(line)
+    if not decisions:
+        raise errors[0]
+    ranked = rank(decisions)
+    data = [decision_data(decision) for decision in ranked]
+    from ffe_core.cli.render import print_decision, print_ranking
+
+    if len(wanted) == 1:
+        session.emit(data[0], lambda console: print_decision(console, ranked[0], show_pulse=show_pulse))
+    else:
+        session.emit(
+            {"decisions": data, "errors": [error.message for error in errors]},
+            lambda console: print_ranking(console, ranked),
+        )
+    if errors:
+        session.exit(errors[0].exit_code)
+    _fail_without_an_answer(ranked)
+
+
+def _fail_without_an_answer(decisions: list[Decision]) -> None:
+    """A stored decision that nobody gave is a failure of the run, told after it was printed."""
+    for decision in decisions:
+        if decision.ensemble_metadata["fallback_tier"] == "no_provider":
+            failed = decision.ensemble_metadata["providers_failed"]
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+            raise ProviderFailed(f"every provider failed ({reasons})", hint="`ffe doctor` says what is missing")

@@ -1,0 +1,187 @@
+"""Decisions for people: what to do, why, how much, and who said so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from ffe_core.cli.output import clean
+from ffe_core.domain.codec import decimal_text
+from ffe_core.domain.numbers import format_price
+from ffe_core.domain.trading import Action, Effect
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ffe_core.domain.decisions import Decision
+    from ffe_core.domain.market import FramePulse
+
+ACTION_STYLES = {Action.BUY: "bold green", Action.SELL: "bold red", Action.HOLD: "bold yellow"}
+_EFFECT_WORDS = {
+    Effect.NONE: "nothing to do",
+    Effect.OPEN_LONG: "opens a long position",
+    Effect.ADD_LONG: "adds to the long position",
+    Effect.REDUCE: "reduces the position",
+    Effect.CLOSE: "closes the position",
+    Effect.OPEN_SHORT: "opens a short position",
+}
+
+
+def print_decision(console: Console, decision: Decision, *, show_pulse: bool = False) -> None:
+    """The whole decision as a screenful."""
+    if decision.market.synthetic:
+        console.print(Text("SYNTHETIC MARKET: these prices are invented", style="bold magenta"))
+    head = Text(f"{decision.asset_pair}  ")
+    head.append(decision.action.value, style=ACTION_STYLES[decision.action])
+    head.append(f"  confidence {decision.confidence}")
+    head.append(f"  {_effect(decision)}")
+    console.print(head)
+    console.print(Text(clean(decision.reasoning)))
+    if decision.signal_only:
+        console.print(Text("SIGNAL ONLY: no known balance, so no size", style="bold yellow"))
+    console.print(_facts(decision))
+    console.print(_votes(decision))
+    if decision.rulings:
+        console.print(_rulings(decision))
+    if show_pulse:
+        console.print(_pulse(decision))
+        console.print(Text(clean(decision.pulse.summary, lines=True)))
+    console.print(Text(f"decision {decision.id}", style="dim"))
+
+
+def _effect(decision: Decision) -> str:
+    words = _EFFECT_WORDS[decision.effect]
+    return f"{words} ({clean(decision.effect_reason)})" if decision.effect_reason else words
+
+
+def _facts(decision: Decision) -> Table:
+    market, table = decision.market, Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
+    table.add_column()
+    change = "unknown" if market.change is None else f"{market.change:+.2%}"
+    volatility = "unknown" if market.volatility is None else f"{market.volatility:.2%}"
+    rows = [
+        ("as of", f"{decision.as_of:%Y-%m-%d %H:%M:%S} UTC, {decision.mode} mode, source {clean(market.source)}"),
+        ("price", f"{format_price(market.price)}, {change} in a day, daily range {volatility}"),
+        ("data", clean(market.freshness.message) or f"fresh, next bar overdue by {market.freshness.age}"),
+        ("regime", decision.regime.value.replace("_", " ")),
+        ("pulse", _pulse_line(decision)),
+    ]
+    if decision.position_size is not None:
+        rows.append(("size", _size(decision)))
+    if decision.stop_loss_price is not None and decision.stop_loss_fraction is not None:
+        rows.append(("stop", f"{decimal_text(decision.stop_loss_price)} ({decision.stop_loss_fraction:.2%} away)"))
+    if decision.take_profit_price is not None:
+        rows.append(("target", decimal_text(decision.take_profit_price)))
+    rows += [
+        ("limit", f"{clamp.rule}: {_short(clamp.before)} cut to {_short(clamp.after)}, {clamp.reason}")
+        for clamp in decision.sizing.clamps
+    ]
+    for name, value in rows:
+        table.add_row(name, Text(value))
+    return table
+
+
+def _size(decision: Decision) -> str:
+    text = _short(decision.position_size)
+    if decision.position_type:
+        text = f"{decision.position_type} {text}"
+    if decision.risk_fraction is not None:
+        text += f", {decision.risk_fraction:.2%} of equity lost at the stop"
+    return text
+
+
+def _short(value: Decimal | None) -> str:
+    return "-" if value is None else f"{value.quantize(Decimal('0.00000001')).normalize():f}"
+
+
+def _pulse_line(decision: Decision) -> str:
+    confluence, missing = decision.pulse.confluence, decision.pulse.missing
+    text = f"{confluence.direction} {confluence.score} %"
+    return f"{text}, no data for {', '.join(missing)}" if missing else text
+
+
+def _votes(decision: Decision) -> Table:
+    meta = decision.ensemble_metadata
+    weights = meta.get("adjusted_weights", {})
+    table = Table(
+        "provider", "vote", "confidence", "weight", "why", title=f"votes, {meta['fallback_tier']}", title_justify="left"
+    )
+    for opinion in decision.opinions:
+        if opinion.action is None:
+            cells = (Text("failed", style="red"), Text("-"), Text("-"), Text(clean(opinion.error)))
+        else:
+            weight = weights.get(opinion.provider)
+            cells = (
+                Text(opinion.action.value, style=ACTION_STYLES[opinion.action]),
+                Text(str(opinion.confidence)),
+                Text("-" if weight is None else f"{weight:.3f}"),
+                Text(clean(opinion.reasoning)),
+            )
+        table.add_row(Text(clean(opinion.provider)), *cells)
+    return table
+
+
+def _rulings(decision: Decision) -> Table:
+    table = Table("risk rule", "ruling", "why", title="risk", title_justify="left")
+    for ruling in decision.rulings:
+        table.add_row(clean(ruling.rule), ruling.outcome.value, Text(clean(ruling.reason)))
+    return table
+
+
+def _pulse(decision: Decision) -> Table:
+    table = Table("frame", "trend", "signal", "RSI", "MACD", "%B", "ADX", "ATR", title="pulse", title_justify="left")
+    for name, frame in decision.pulse.frames.items():
+        if frame is None:
+            table.add_row(name.value, Text("no data", style="dim"), *("-",) * 6)
+        else:
+            table.add_row(name.value, *_frame_cells(frame))
+    return table
+
+
+def _frame_cells(frame: FramePulse) -> tuple[str, ...]:
+    return (
+        f"{frame.trend.value} {frame.strength}",
+        str(frame.signal_strength),
+        _rsi(frame.rsi),
+        "-" if frame.macd_histogram is None else "bullish" if frame.macd_histogram > 0 else "bearish",
+        "-" if frame.bb_percent_b is None else f"{frame.bb_percent_b:.0f} %",
+        _adx(frame),
+        "-" if frame.atr is None else f"{format_price(frame.atr)} {frame.volatility_class.value}",
+    )
+
+
+def _rsi(rsi: float | None) -> str:
+    if rsi is None:
+        return "-"
+    word = " overbought" if rsi > 70 else " oversold" if rsi < 30 else ""
+    return f"{rsi:.1f}{word}"
+
+
+def _adx(frame: FramePulse) -> str:
+    if frame.adx is None or frame.plus_di is None or frame.minus_di is None:
+        return "-"
+    word = "strong" if frame.adx > 25 else "developing" if frame.adx > 20 else "weak"
+    return f"{frame.adx:.1f} {word}, {'+DI' if frame.plus_di > frame.minus_di else '-DI'}"
+
+
+def print_ranking(console: Console, decisions: Sequence[Decision]) -> None:
+    """One line a decision, those worth acting on first."""
+    table = Table("asset", "action", "confidence", "effect", "price", "size", "decision")
+    for decision in decisions:
+        table.add_row(
+            decision.asset_pair,
+            Text(decision.action.value, style=ACTION_STYLES[decision.action]),
+            str(decision.confidence),
+            _effect(decision),
+            format_price(decision.market.price),
+            _short(decision.position_size),
+            decision.id[:8],
+        )
+    if any(decision.market.synthetic for decision in decisions):
+        console.print(Text("SYNTHETIC MARKET: these prices are invented", style="bold magenta"))
+    console.print(table)
