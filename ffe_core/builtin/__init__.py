@@ -6,4 +6,5 @@ BUILTINS: dict[str, str] = {
     "rules": "ffe_core.builtin.rules",
     "voting": "ffe_core.builtin.voting",
     "gate": "ffe_core.builtin.gate",
+    "paper": "ffe_core.builtin.paper",
 }

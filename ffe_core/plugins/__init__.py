@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from ffe_core.plugins.guard import call, one_line, start
 from ffe_core.plugins.host import load_plugins
-from ffe_core.plugins.registry import Notes, Offer, PluginInfo, Problem, Registry
+from ffe_core.plugins.registry import Offer, PluginInfo, Problem, Registry
 
-__all__ = ["Notes", "Offer", "PluginInfo", "Problem", "Registry", "call", "load_plugins", "one_line", "start"]
+__all__ = ["Offer", "PluginInfo", "Problem", "Registry", "call", "load_plugins", "one_line", "start"]

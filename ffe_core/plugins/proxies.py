@@ -368,6 +368,11 @@ class _WithMarks(GuardedPlatform):
         self._read("update_prices", prices, check=lambda _answer: None)
 
 
+class _WithFlat(GuardedPlatform):
+    def flat(self) -> Portfolio:
+        return self._read("flat", check=lambda answer: accept(Portfolio, answer))
+
+
 class GuardedExecutor(Guarded):
     """Raises ``PluginError``. Without a deadline: how long the work takes is the work's business."""
 
@@ -415,6 +420,7 @@ _ABILITIES: dict[str, type[Guarded]] = {
     "VectorProvider": _WithVectors,
     "RoundStrategy": _WithRounds,
     "MarkToMarket": _WithMarks,
+    "FlatAccount": _WithFlat,
 }
 
 

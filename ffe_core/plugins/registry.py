@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from ffe_core.domain.decisions import BriefRequest, Note
 from ffe_core.domain.market import Candles
@@ -62,13 +62,6 @@ class PluginInfo:
     state: str = ACTIVE
     reason: str = ""
     builtin: bool = False
-
-
-class Notes(NamedTuple):
-    """What plugins add to a briefing, in plugin order, and how many notes were not yet known at its instant."""
-
-    notes: tuple[Note, ...]
-    withheld: int
 
 
 @dataclass(slots=True)
@@ -153,22 +146,30 @@ class Registry:
             )
         return self._named(kind, name)
 
-    def version_of(self, plugin: str) -> str:
-        """The version of a plugin's distribution, for the record. Raises ``UnknownName``."""
-        for info in self.plugins:
-            if info.name == plugin and info.state == ACTIVE:
-                return info.version
-        raise UnknownName("plugin", plugin, [info.name for info in self.plugins if info.state == ACTIVE])
+    def strategies_by_name(self) -> dict[str, AggregationStrategy]:
+        return {name: offer.object for name, offer in self.strategies.items()}
 
-    def notes(self, request: BriefRequest) -> Notes:
-        """Every plugin's notes, marked with the plugin's name; what became known later is left out and counted."""
-        kept: list[Note] = []
-        withheld = 0
-        for plugin, answer in self._contributions("ffe_brief", _notes, request=request):
-            known = [note for note in answer if note.available_at <= request.as_of]
-            withheld += len(answer) - len(known)
-            kept += [replace(note, origin=plugin) for note in known]
-        return Notes(tuple(kept), withheld)
+    def rules_by_name(self) -> dict[str, RiskRule]:
+        """Every risk rule, in the order in which they judge."""
+        return {name: offer.object for name, offer in self.rules.items()}
+
+    def versions(self) -> dict[str, str]:
+        """The version of every active plugin, for the record."""
+        return {info.name: info.version for info in self.plugins if info.state == ACTIVE}
+
+    def problem_lines(self) -> tuple[str, ...]:
+        return tuple(str(problem) for problem in self.problems)
+
+    def notes(self, request: BriefRequest) -> tuple[Note, ...]:
+        """Every plugin's notes in plugin order, each marked with the plugin's name.
+
+        Also those that became known after ``request.as_of``: the briefing leaves them out and says how many.
+        """
+        return tuple(
+            replace(note, origin=plugin)
+            for plugin, answer in self._contributions("ffe_brief", _notes, request=request)
+            for note in answer
+        )
 
     def indicators(self, candles: Candles) -> dict[str, float]:
         """Every plugin's readings under ``plugin.name``."""

@@ -11,6 +11,7 @@ from typing import Any
 from ffe_core.errors import UsageError
 from ffe_core.ports import (
     Catalogued,
+    FlatAccount,
     MacroSource,
     MarkToMarket,
     NewsSource,
@@ -25,7 +26,7 @@ CAPABILITIES: dict[str, tuple[type, ...]] = {
     "source": (QuoteSource, NewsSource, MacroSource, Catalogued),
     "provider": (VectorProvider,),
     "strategy": (RoundStrategy,),
-    "platform": (MarkToMarket,),
+    "platform": (MarkToMarket, FlatAccount),
 }
 
 

@@ -409,7 +409,7 @@ def test_a_section_of_nobody_is_pointed_out(load: Load) -> None:
 
 def test_an_unknown_name_is_answered_with_the_nearest(site: Site, load: Load) -> None:
     site.install("sound", SOUND)
-    with pytest.raises(UnknownName, match="unknown source 'sond'; did you mean sound?"):
+    with pytest.raises(UnknownName, match=r"unknown source 'sond'; did you mean sound\?"):
         load().source("sond")
 
 
@@ -439,9 +439,8 @@ def test_a_required_name_that_nobody_offers_is_a_usage_error(load: Load) -> None
 
 def test_versions_of_active_plugins_are_known_for_the_record(site: Site, load: Load) -> None:
     site.install("sound", SOUND, version="4.2")
-    assert load().version_of("sound") == "4.2"
-    with pytest.raises(UnknownName):
-        load(disabled=["sound"]).version_of("sound")
+    assert load().versions()["sound"] == "4.2"
+    assert "sound" not in load(disabled=["sound"]).versions()
 
 
 def test_a_builtin_whose_own_section_is_wrong_is_a_settings_error(
@@ -450,5 +449,5 @@ def test_a_builtin_whose_own_section_is_wrong_is_a_settings_error(
     (site.path / "own_builtin.py").write_text(WITH_SECTION, encoding="utf-8")
     importlib.invalidate_caches()
     monkeypatch.setitem(BUILTINS, "own", "own_builtin")
-    with pytest.raises(SettingsError, match="plugins.own.sise"):
+    with pytest.raises(SettingsError, match=r"plugins\.own\.sise"):
         load(own={"sise": 3})
