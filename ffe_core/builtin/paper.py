@@ -43,7 +43,8 @@ ZERO = Decimal(0)
 ONE = Decimal(1)
 _PRICE_STEP = Decimal("0.00000001")
 
-_SCHEMA = """
+_TABLES = (
+    """
 CREATE TABLE IF NOT EXISTS fills (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     client_order_id TEXT NOT NULL UNIQUE,
@@ -56,14 +57,17 @@ CREATE TABLE IF NOT EXISTS fills (
     price TEXT NOT NULL,
     fee TEXT NOT NULL,
     at_ms INTEGER NOT NULL
-);
+)
+""",
+    """
 CREATE TABLE IF NOT EXISTS protections (
     symbol TEXT PRIMARY KEY,
     client_order_id TEXT NOT NULL,
     stop TEXT,
     target TEXT
-);
-"""
+)
+""",
+)
 
 
 class PaperSettings(BaseModel):
@@ -260,10 +264,11 @@ class PaperPlatform:
         ledger = sqlite3.connect(self.path, timeout=5, isolation_level=None)
         try:
             ledger.row_factory = sqlite3.Row
-            ledger.execute("PRAGMA journal_mode=WAL")
             ledger.execute("PRAGMA synchronous=FULL")
-            ledger.executescript(_SCHEMA)
+            # The lock comes first: a statement that has to upgrade from reading to writing does not wait its turn.
             ledger.execute("BEGIN IMMEDIATE")
+            for table in _TABLES:
+                ledger.execute(table)
             yield ledger
             ledger.execute("COMMIT")
         finally:
