@@ -11,6 +11,7 @@ FfeError                        exit 1   the operation failed
 │   └── SourceFailed            exit 1   a source broke, timed out or lied
 ├── PluginError                 exit 1   a plugin raised, hung, exited or answered garbage
 │   └── RequiredPluginFailed    exit 2   ... and this run cannot do without it
+├── CircuitOpen                 exit 1   a service failed too often and is left alone for a while
 ├── ProviderFailed              exit 1   an AI provider gave no usable opinion: an abstention, never a vote
 ├── PlatformError               exit 1   a venue did not do what was asked
 │   ├── Refused                 exit 1   ... and said so: the order does not exist
@@ -99,6 +100,10 @@ class PluginError(FfeError):
 
 class RequiredPluginFailed(PluginError):
     exit_code = 2
+
+
+class CircuitOpen(FfeError):
+    pass
 
 
 class ProviderFailed(FfeError):
