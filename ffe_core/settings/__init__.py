@@ -37,7 +37,7 @@ from ffe_core.settings.sections import (
     SizingSettings,
     StoreSettings,
 )
-from ffe_core.settings.shapes import Fitter, leaves_of, translate
+from ffe_core.settings.shapes import Fitter, bare, leaves_of, shape, translate
 from ffe_core.settings.sources import Layer, Tree, VariableText, file_layer, read_dotenv, read_text, variables_layer
 
 __all__ = ["Paths", "Problem", "Settings", "SettingsProblems", "examine", "load_settings", "resolve_paths"]
@@ -128,13 +128,12 @@ class Settings(BaseSettings):
             for layer in self._layers:
                 if path[:depth] in layer.origins and not isinstance(_at(layer.tree, path[:depth]), dict):
                     return layer.origins[path[:depth]]
-        inside = [
-            origin
-            for layer in self._layers
-            for place, origin in layer.origins.items()
-            if place[: len(path)] == path and not isinstance(_at(layer.tree, place), dict)
-        ]
-        return ", ".join(dict.fromkeys(inside)) or DEFAULT_ORIGIN
+        strongest: dict[KeyPath, str] = {}
+        for layer in self._layers:
+            for place, origin in layer.origins.items():
+                if place[: len(path)] == path and not isinstance(_at(layer.tree, place), dict):
+                    strongest.setdefault(place, origin)
+        return ", ".join(dict.fromkeys(strongest.values())) or DEFAULT_ORIGIN
 
     def recorded(self) -> dict[str, Any]:
         """What a decision depends on, as JSON-able values: no secret, no path, no plugin's section."""
@@ -144,6 +143,11 @@ class Settings(BaseSettings):
     def plugin_sections(self) -> dict[str, Tree]:
         """Every plugin's section as it was written, by name; secrets in it are plain text."""
         return dict(self.plugins.model_extra or {})
+
+    @property
+    def plugin_problems(self) -> tuple[Problem, ...]:
+        """What is wrong inside plugins' sections before their models are asked: each fails its own plugin only."""
+        return self._held
 
     def plugin_section[Model: BaseModel](self, name: str, model: type[Model]) -> Model:
         """The section ``plugins.NAME`` as the plugin's own ``model``; ``model()`` where nothing is set.
@@ -175,8 +179,8 @@ class Settings(BaseSettings):
 
     def plugin_origin(self, name: str, key: str, model: type[BaseModel]) -> str:
         """As ``origin``, for a key of a plugin's section, the variables that stand in for keys included."""
-        bare = self._bare_origins(name, model).get(tuple(key.split(".")))
-        return bare or self.origin(f"plugins.{self._written(name)}.{key}")
+        variable = self._bare_origins(name, model).get(tuple(key.split(".")))
+        return variable or self.origin(f"plugins.{self._written(name)}.{key}")
 
     def unknown_plugin_sections(self, known: Iterable[str]) -> list[Problem]:
         """Sections that belong to none of the ``known`` plugins, each with the nearest name."""
@@ -250,7 +254,9 @@ def examine(
         problems += [*layer.problems, *fitter.problems]
     held = [problem for problem in problems if _in_plugin(problem)]
     problems = [problem for problem in problems if not _in_plugin(problem)]
-    token = _LAYERS.set(layers)
+    # Empty sections at the bottom are filled by the one validator of the whole; defaults made by each section's own
+    # would cost more than everything else here.
+    token = _LAYERS.set((*layers, Layer(DEFAULT_ORIGIN, tree=_empty_sections(Settings))))
     try:
         settings = Settings()
     except ValidationError as error:
@@ -320,6 +326,11 @@ def _where(layers: Iterable[Layer], path: KeyPath) -> str:
             if path[:depth] in layer.origins:
                 return layer.origins[path[:depth]]
     return ""
+
+
+def _empty_sections(model: type[BaseModel]) -> Tree:
+    sections = {name: bare(field.annotation) for name, field in model.model_fields.items()}
+    return {name: _empty_sections(kind) for name, kind in sections.items() if shape(kind) == "model"}
 
 
 def _at(tree: Any, path: Iterable[str]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ HOST_VARIABLE = "FFE_PLUGINS"
 HOST_VARIABLES = (HOME_VARIABLE, HOST_VARIABLE)
 
 _SECRET_WORDS = ("api_key", "apikey", "api_secret", "password", "secret", "token", "passphrase")
-_PLACEHOLDER = re.compile(r"your[_-][\w-]*|change[_-]?me\w*|<[^<>]*>|x{3,}|\.{3}|replace[_-]?me", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"your[_-][\w-]*|change[_-]?me[\w-]*|<[^<>]*>|x{3,}|\.{3}|replace[_-]?me", re.IGNORECASE)
 _PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^@\s]+@")
 
 type Path = tuple[str, ...]
@@ -73,6 +72,9 @@ def holds_password(text: str) -> bool:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
+    # Imported where there is something to complain about.
+    import difflib
+
     close = difflib.get_close_matches(word, list(known), n=1)
     return close[0] if close else None
 
@@ -142,7 +144,7 @@ def explain(kind: str, message: str, context: dict[str, Any], value: object, *, 
     """One clause for one complaint of pydantic; ``value`` shows only where it is a plain number and no secret."""
     if kind in _BOUNDS:
         word, bound = _BOUNDS[kind]
-        limit = f"must be {word} {context.get(bound)}"
+        limit = f"must be {word} {_plain(context.get(bound))}"
         number = None if secret else _number(value)
         if number is None:
             return limit
@@ -172,6 +174,10 @@ def _wanted(kind: str) -> str | None:
         if stem != kind and stem in _WANTED:
             return _WANTED[stem]
     return None
+
+
+def _plain(limit: object) -> str:
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)
 
 
 def _number(value: object) -> float | None:

@@ -21,7 +21,10 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 class Section(BaseModel):
-    """A part of the settings: frozen, and closed to keys it does not know."""
+    """A part of the settings: frozen, and closed to keys it does not know.
+
+    Its validator is built as part of the whole; one of its own is built only for a section made by itself.
+    """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False, defer_build=True
@@ -49,9 +52,9 @@ class DecisionSettings(Section):
 
 
 class FreshnessLimits(Section):
-    warn: float = Field(ge=0, description="minutes overdue above which the newest bar is called ageing")
+    warn: float = Field(default=5, ge=0, description="minutes overdue above which the newest bar is called ageing")
     critical: float | None = Field(
-        default=None, ge=0, description="minutes overdue from which entries are refused; null for never"
+        default=15, ge=0, description="minutes overdue from which entries are refused; null for never"
     )
 
     @model_validator(mode="after")
@@ -61,20 +64,36 @@ class FreshnessLimits(Section):
         return self
 
 
-def _soon() -> FreshnessLimits:
-    return FreshnessLimits(warn=5, critical=15)
+class DailyFreshnessLimits(FreshnessLimits):
+    warn: float = Field(default=1440, ge=0, description="minutes overdue above which the newest bar is called ageing")
+    critical: float | None = Field(
+        default=None, ge=0, description="minutes overdue from which entries are refused; null for never"
+    )
 
 
-def _after_a_day() -> FreshnessLimits:
-    return FreshnessLimits(warn=1440)
+class CryptoDailyLimits(FreshnessLimits):
+    warn: float = Field(default=120, ge=0, description="minutes overdue above which the newest bar is called ageing")
+    critical: float | None = Field(
+        default=1440, ge=0, description="minutes overdue from which entries are refused; null for never"
+    )
+
+
+class ForexDailyLimits(CryptoDailyLimits):
+    warn: float = Field(default=240, ge=0, description="minutes overdue above which the newest bar is called ageing")
 
 
 class FreshnessSettings(Section):
-    crypto: FreshnessLimits = Field(default_factory=_soon, description="pairs of coins, up to 4h bars")
-    forex: FreshnessLimits = Field(default_factory=_soon, description="currency pairs, up to 4h bars")
-    stock: FreshnessLimits = Field(default_factory=_soon, description="stocks, up to 4h bars")
-    stock_daily: FreshnessLimits = Field(
-        default_factory=_after_a_day, description="stocks of which only daily bars exist"
+    crypto: FreshnessLimits = Field(default_factory=FreshnessLimits, description="pairs of coins, up to 4h bars")
+    forex: FreshnessLimits = Field(default_factory=FreshnessLimits, description="currency pairs, up to 4h bars")
+    stock: FreshnessLimits = Field(default_factory=FreshnessLimits, description="stocks, up to 4h bars")
+    crypto_daily: CryptoDailyLimits = Field(
+        default_factory=CryptoDailyLimits, description="pairs of coins of which only daily bars exist"
+    )
+    forex_daily: ForexDailyLimits = Field(
+        default_factory=ForexDailyLimits, description="currency pairs of which only daily bars exist"
+    )
+    stock_daily: DailyFreshnessLimits = Field(
+        default_factory=DailyFreshnessLimits, description="stocks of which only daily bars exist"
     )
 
 

@@ -206,7 +206,7 @@ def translate(
     error: ValidationError, model: type[BaseModel], tree: Tree, origin_of: OriginOf, prefix: Path = ()
 ) -> list[Problem]:
     """What pydantic found, a line each, without the input that its own text would print."""
-    secrets = list(_secret_texts(tree, model))
+    secrets = list(secret_texts(tree, model))
     problems = []
     for item in error.errors(include_url=False):
         path = _path_of(item["loc"], model)
@@ -236,15 +236,16 @@ def shape_at(model: type[BaseModel], path: list[str]) -> Shape:
     return shape(field.annotation) if field is not None else "other"
 
 
-def _secret_texts(tree: Any, model: type[BaseModel] | None, key: str = "") -> Iterator[str]:
+def secret_texts(tree: Any, model: type[BaseModel] | None, key: str = "") -> Iterator[str]:
+    """The text at every key that ``model`` or its own name makes a secret."""
     if isinstance(tree, dict):
         for name, value in tree.items():
             field = keys_of(model).get(name) if model is not None else None
             inner = bare(field.annotation) if field is not None and shape(field.annotation) == "model" else None
             hidden = is_secret(field) or is_secret_key(name) or bool(key)
-            yield from _secret_texts(value, inner, name if hidden else "")
+            yield from secret_texts(value, inner, name if hidden else "")
     elif isinstance(tree, list):
         for value in tree:
-            yield from _secret_texts(value, None, key)
+            yield from secret_texts(value, None, key)
     elif isinstance(tree, str) and key:
         yield str(tree)

@@ -35,6 +35,8 @@ type Lookup = Callable[[str], str | None]
 
 _TEST_PREFIX = "FFE_TEST_"
 _LARGEST_TREE = 100_000
+#: Stands for a value that a problem has been noted about.
+_UNREADABLE = object()
 
 
 class Text(str):
@@ -66,7 +68,11 @@ class Layer:
         """Set ``path``; a mapping joins what is there. Raises ``ValueError`` where a plain value is in the way."""
         node = self.tree
         for depth, part in enumerate(path[:-1], start=1):
-            node = node.setdefault(part, {})
+            inner = node.setdefault(part, {})
+            if isinstance(inner, VariableText) and inner.lstrip().startswith("{"):
+                # A whole section in one variable, and a key of it in another.
+                inner = node[part] = json.loads(inner)
+            node = inner
             if not isinstance(node, dict):
                 raise ValueError(f"{variable_of(path[:depth])} is already set to a plain value")
             self.origins.setdefault(path[:depth], origin)
@@ -238,7 +244,9 @@ class _YamlWalk:
                 continue
             here = (*path, key.value)
             self._layer.origins[here] = self._origin(key)
-            tree[key.value] = self._value(child, here, (*within, id(node)))
+            value = self._value(child, here, (*within, id(node)))
+            if value is not _UNREADABLE:
+                tree[key.value] = value
         return tree
 
     def _value(self, node: yaml.Node, path: Path, within: tuple[int, ...]) -> Any:
@@ -247,29 +255,31 @@ class _YamlWalk:
         self._size += 1
         if id(node) in within:
             self._problem(path, node, "contains itself")
-            return None
+            return _UNREADABLE
         if self._size > _LARGEST_TREE:
             if self._size == _LARGEST_TREE + 1:
                 self._problem(path, node, "too many values for a settings file")
-            return None
+            return _UNREADABLE
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, within)
         if isinstance(node, yaml.SequenceNode):
-            return [self._value(child, path, (*within, id(node))) for child in node.value]
+            values = [self._value(child, path, (*within, id(node))) for child in node.value]
+            return [value for value in values if value is not _UNREADABLE]
         return self._scalar(node, path)
 
     def _scalar(self, node: yaml.Node, path: Path) -> Any:
+        import yaml
+
         kind = node.tag.rpartition(":")[2]
         if kind in {"str", "timestamp"} or (kind in {"int", "float"} and ":" in node.value):
             return self._text(node, path)
-        if not node.tag.startswith("tag:yaml.org,2002:"):
-            self._problem(path, node, "has a tag that settings do not know; quote a value that begins with !")
-            return None
         try:
             return self._loader.construct_object(node)
+        except yaml.YAMLError:
+            self._problem(path, node, "has a tag that settings do not know; quote a value that begins with !")
         except ValueError:
             self._problem(path, node, "cannot be read as what it looks like; put it in quotes")
-            return None
+        return _UNREADABLE
 
     def _text(self, node: yaml.Node, path: Path) -> Any:
         raw = str(node.value)
@@ -282,4 +292,4 @@ class _YamlWalk:
             return VariableText(expand(raw, self._lookup))
         except MissingVariable as error:
             self._problem(path, node, str(error))
-            return None
+            return _UNREADABLE
