@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ffe_core.ai.prompt import Prompt, render_prompt
     from ffe_core.domain.assets import Asset, AssetKind, DayBoundary, Timeframe
     from ffe_core.domain.clock import Clock, FixedClock, SystemClock
     from ffe_core.domain.decisions import (
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "ffe_core.ai.prompt": "Prompt render_prompt",
     "ffe_core.domain.assets": "Asset AssetKind DayBoundary Timeframe",
     "ffe_core.domain.clock": "Clock FixedClock SystemClock",
     "ffe_core.domain.decisions": (
@@ -192,6 +194,7 @@ __all__ = [
     "PluginError",
     "Portfolio",
     "Position",
+    "Prompt",
     "Proposal",
     "ProviderFailed",
     "Pulse",
@@ -230,6 +233,7 @@ __all__ = [
     "VerificationFailed",
     "VolatilityClass",
     "hookimpl",
+    "render_prompt",
 ]
 
 
