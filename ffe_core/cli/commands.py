@@ -140,10 +140,11 @@ def load(name: str, entries: list[EntryPoint]) -> click.Command:
 
 def _load(name: str, entry: EntryPoint) -> object:
     from stevedore.driver import DriverManager
-    from stevedore.exception import NoMatches
 
-    try:
-        return DriverManager(ENTRY_POINTS, name, on_missing_entrypoints_callback=None).driver
-    except NoMatches:
-        # stevedore's cache on disk can be older than the package.
-        return entry.load()
+    class Fresh(DriverManager[object]):
+        """Loads from the metadata just read: stevedore's cache on disk can be two minutes behind."""
+
+        def list_entry_points(self) -> list[EntryPoint]:
+            return [entry]
+
+    return Fresh(ENTRY_POINTS, name).driver

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from store_records import START
 
 from ffe_core.domain.clock import FixedClock
 from ffe_core.store import Database, Store
+from tests.store.records import START
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from sqlalchemy import text
-from store_records import decision_id, many, record
 
 from ffe_core.store import Store
 from ffe_core.store.chain import ChainReport, verify
+from tests.store.records import decision_id, many, record
 
 
 def tamper(store: Store, *statements: str) -> ChainReport:

@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 from sqlalchemy import text
-from store_records import START, decision, decision_id, many, record
 
 from ffe_core.domain.codec import canonical_json
 from ffe_core.errors import SafetyRefusal, StoreError, UsageError
 from ffe_core.store import Store
 from ffe_core.store.chain import verify
+from tests.store.records import START, decision, decision_id, many, record
 
 
 def test_a_decision_comes_back_equal_with_its_place_in_the_chain(store: Store) -> None:
