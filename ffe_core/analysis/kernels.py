@@ -1,0 +1,357 @@
+"""The arithmetic of the standard indicators: for each, one step that takes one bar and an explicit state.
+
+Nothing here knows whether it runs in the interpreter or in machine code: ``indicators`` calls these very functions for
+a single cold command and compiles the same source for long-lived processes. So a batch (the step in a loop), a live
+update (the step once), a back-test and a paper run give the same bits. That is also why there is no NumPy, no
+``sum``, no ``max`` and no clever vector form here: only scalar IEEE operations in a written order.
+
+Conventions of every step: ``state`` is a tuple that starts as the matching ``*_START``; the result is the next state
+and the value, NaN during warm-up. Seeds, warm-up and smoothing are TA-Lib's, which are those of the authors: Wilder,
+"New Concepts in Technical Trading Systems" (1978) for RSI, ATR and ADX, Appel for MACD, Bollinger with the population
+deviation. The order of operations follows TA-Lib where a difference of nearly equal numbers is taken later (the MACD
+histogram), because there the last bit decides whether two implementations agree.
+"""
+
+# ruff: noqa: PLR1730 - in the interpreter a comparison costs a third of a call to max
+from __future__ import annotations
+
+import math
+from collections.abc import MutableSequence, Sequence
+
+type Floats = Sequence[float]
+type Out = MutableSequence[float]
+type Triple = tuple[float, float, float]
+
+#: values seen, and their sum while warming up or their mean from then on
+type Average = tuple[int, float]
+#: values seen, sum of the window, what rounding took from that sum
+type Sma = tuple[int, float, float]
+#: the mean, sum of squares of the window, what rounding took from it
+type Bollinger = tuple[Sma, float, float]
+#: closes seen, last close, mean gain, mean loss
+type Rsi = tuple[int, float, Average, Average]
+#: closes seen, fast mean, slow mean, signal
+type Macd = tuple[int, Average, Average, Average]
+#: bars seen, last close, mean of true ranges
+type Atr = tuple[int, float, Average]
+#: bars seen, last high, low and close, smoothed +DM, -DM and true range, mean of DX
+type Adx = tuple[int, float, float, float, float, float, float, Average]
+type StandardStates = tuple[Rsi, Macd, Bollinger, Sma, Average, Atr, Adx]
+
+NAN = math.nan
+SPLITTER = 134217729.0  # 2**27 + 1 halves the 53 bits of a double
+NO_DEVIATION = 1e-31
+
+AVERAGE_START: Average = (0, 0.0)
+SMA_START: Sma = (0, 0.0, 0.0)
+BOLLINGER_START: Bollinger = (SMA_START, 0.0, 0.0)
+RSI_START: Rsi = (0, 0.0, AVERAGE_START, AVERAGE_START)
+MACD_START: Macd = (0, AVERAGE_START, AVERAGE_START, AVERAGE_START)
+ATR_START: Atr = (0, 0.0, AVERAGE_START)
+ADX_START: Adx = (0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, AVERAGE_START)
+STANDARD_START: StandardStates = (
+    RSI_START,
+    MACD_START,
+    BOLLINGER_START,
+    SMA_START,
+    AVERAGE_START,
+    ATR_START,
+    ADX_START,
+)
+
+
+def ema_step(state: Average, value: float, period: int) -> tuple[Average, float]:
+    """Exponential mean with weight 2/(period+1), seeded by the plain mean of the first ``period`` values."""
+    seen, mean = state
+    seen += 1
+    if seen < period:
+        return (seen, mean + value), NAN
+    mean = (mean + value) / period if seen == period else (value - mean) * (2.0 / (period + 1)) + mean
+    return (seen, mean), mean
+
+
+def wilder_step(state: Average, value: float, period: int) -> tuple[Average, float]:
+    """Wilder's smoothing (weight 1/period), seeded by the plain mean of the first ``period`` values."""
+    seen, mean = state
+    seen += 1
+    if seen < period:
+        return (seen, mean + value), NAN
+    mean = (mean + value) / period if seen == period else mean + (value - mean) * (1.0 / period)
+    return (seen, mean), mean
+
+
+def exact_sum(a: float, b: float) -> tuple[float, float]:
+    """``(sum, rest)`` with sum + rest == a + b exactly (Knuth, TAOCP 2, 4.2.2, theorem B)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+def exact_product(a: float, b: float) -> tuple[float, float]:
+    """``(product, rest)`` with product + rest == a * b exactly (Dekker 1971, splitting by Veltkamp)."""
+    wide = SPLITTER * a
+    a_head = wide - (wide - a)
+    a_tail = a - a_head
+    wide = SPLITTER * b
+    b_head = wide - (wide - b)
+    b_tail = b - b_head
+    product = a * b
+    return product, ((a_head * b_head - product) + a_head * b_tail + a_tail * b_head) + a_tail * b_tail
+
+
+def sma_step(state: Sma, values: Floats, i: int, period: int) -> tuple[Sma, float]:
+    """Plain mean of ``values[i - period + 1 .. i]``; ``values[i - period]`` must still be there once it is full.
+
+    A rolling sum drifts: each subtraction leaves its rounding behind, for ever. Here the rounding of every update is
+    kept in ``rest``, so that the sum is right to the last bit however long the series is and whatever has passed
+    through the window, at a cost that does not depend on ``period``.
+    """
+    seen, total, rest = state
+    value = values[i]
+    seen += 1
+    if seen > period:
+        value, lost = exact_sum(value, -values[i - period])
+        rest += lost
+    total, lost = exact_sum(total, value)
+    rest += lost
+    return (seen, total, rest), ((total + rest) / period if seen >= period else NAN)
+
+
+def bollinger_step(
+    state: Bollinger, values: Floats, i: int, period: int, deviations: float
+) -> tuple[Bollinger, Triple]:
+    """``(upper, middle, lower)``: the plain mean, and ``deviations`` population deviations to either side.
+
+    The variance is the mean of squares less the square of the mean, which cancels away on prices far from zero: in
+    plain doubles a market that goes flat keeps the noise of its past as a band. So the sums, the products and their
+    difference all carry their rounding with them (about 106 bits). What then remains below ``NO_DEVIATION`` of the
+    price squared is less than a unit in the last place of the price: the bands have collapsed.
+    """
+    sma, squares, rest = state
+    value = values[i]
+    square, lost = exact_product(value, value)
+    rest += lost
+    if sma[0] >= period:
+        gone = values[i - period]
+        gone_square, lost = exact_product(gone, gone)
+        rest -= lost
+        square, lost = exact_sum(square, -gone_square)
+        rest += lost
+    squares, lost = exact_sum(squares, square)
+    rest += lost
+    sma, middle = sma_step(sma, values, i, period)
+    state = (sma, squares, rest)
+    if sma[0] < period:
+        return state, (NAN, NAN, NAN)
+    total, total_rest = exact_sum(sma[1], sma[2])
+    of_mean, of_mean_rest = exact_product(total, total)
+    of_squares, of_squares_rest = exact_product(squares, float(period))
+    spread = (of_squares - of_mean) + ((of_squares_rest - of_mean_rest) + (period * rest - 2.0 * total * total_rest))
+    width = math.sqrt(spread) / period * deviations if spread > NO_DEVIATION * of_mean else 0.0
+    return state, (middle + width, middle, middle - width)
+
+
+def rsi_step(state: Rsi, close: float, period: int) -> tuple[Rsi, float]:
+    """Wilder's relative strength index, 0-100. With no change at all so far it is 0, as in TA-Lib."""
+    seen, previous, gains, losses = state
+    if seen == 0:
+        return (1, close, gains, losses), NAN
+    change = close - previous
+    gains, gain = wilder_step(gains, change if change > 0.0 else 0.0, period)
+    losses, loss = wilder_step(losses, -change if change < 0.0 else 0.0, period)
+    seen += 1
+    if seen <= period:
+        return (seen, close, gains, losses), NAN
+    moved = gain + loss
+    return (seen, close, gains, losses), (100.0 * (gain / moved) if moved > 0.0 else 0.0)
+
+
+def macd_step(state: Macd, close: float, fast: int, slow: int, signal: int) -> tuple[Macd, Triple]:
+    """``(macd, signal, histogram)``, all three from the first bar that has a signal on.
+
+    The fast mean is seeded late, so that both means speak for the first time on the same bar.
+    """
+    seen, fast_mean, slow_mean, signal_mean = state
+    seen += 1
+    fast_value = NAN
+    if seen > slow - fast:
+        fast_mean, fast_value = ema_step(fast_mean, close, fast)
+    slow_mean, slow_value = ema_step(slow_mean, close, slow)
+    if seen < slow:
+        return (seen, fast_mean, slow_mean, signal_mean), (NAN, NAN, NAN)
+    line = fast_value - slow_value
+    signal_mean, signal_value = ema_step(signal_mean, line, signal)
+    if seen < slow + signal - 1:
+        return (seen, fast_mean, slow_mean, signal_mean), (NAN, NAN, NAN)
+    return (seen, fast_mean, slow_mean, signal_mean), (line, signal_value, line - signal_value)
+
+
+def true_range(high: float, low: float, previous_close: float) -> float:
+    """The widest of: the bar's range, and the reach from the previous close to either end."""
+    widest = high - low
+    up = abs(previous_close - high)
+    down = abs(previous_close - low)
+    if up > widest:
+        widest = up
+    return down if down > widest else widest
+
+
+def atr_step(state: Atr, high: float, low: float, close: float, period: int) -> tuple[Atr, float]:
+    """Wilder's average true range, in price units; the first bar has no true range."""
+    seen, previous_close, ranges = state
+    if seen == 0:
+        return (1, close, ranges), NAN
+    ranges, value = wilder_step(ranges, true_range(high, low, previous_close), period)
+    return (seen + 1, close, ranges), value
+
+
+def adx_step(state: Adx, high: float, low: float, close: float, period: int) -> tuple[Adx, Triple]:
+    """``(adx, plus_di, minus_di)``, each 0-100 and each with its own first bar.
+
+    A bar without any range leaves the directional indicators at 0 and the ADX where it was.
+    """
+    seen, last_high, last_low, last_close, plus, minus, ranges, strengths = state
+    if seen == 0:
+        return (1, high, low, close, plus, minus, ranges, strengths), (NAN, NAN, NAN)
+    up = high - last_high
+    down = last_low - low
+    if seen >= period:
+        weight = 1.0 / period
+        plus -= plus * weight
+        minus -= minus * weight
+        ranges -= ranges * weight
+    plus += up if up > down and up > 0.0 else 0.0
+    minus += down if down > up and down > 0.0 else 0.0
+    ranges += true_range(high, low, last_close)
+    seen += 1
+    if seen <= period:
+        return (seen, high, low, close, plus, minus, ranges, strengths), (NAN, NAN, NAN)
+    plus_di = 100.0 * (plus / ranges) if ranges > 0.0 else 0.0
+    minus_di = 100.0 * (minus / ranges) if ranges > 0.0 else 0.0
+    both = plus_di + minus_di
+    warm, adx = strengths
+    if both > 0.0:
+        strengths, adx = wilder_step(strengths, 100.0 * (abs(plus_di - minus_di) / both), period)
+    elif warm < period:
+        # During warm-up a bar without direction still takes its place in the first mean.
+        strengths, adx = wilder_step(strengths, 0.0, period)
+    return (seen, high, low, close, plus, minus, ranges, strengths), (adx, plus_di, minus_di)
+
+
+def standard_step(
+    state: StandardStates, closes: Floats, i: int, high: float, low: float
+) -> tuple[StandardStates, tuple[float, ...]]:
+    """One bar of the standard set; ``closes`` holds at least the 50 closes before index ``i`` once they exist.
+
+    The values in the order of ``indicators.STANDARD``.
+    """
+    rsi, macd, band, sma, ema, atr, adx = state
+    close = closes[i]
+    rsi, rsi_value = rsi_step(rsi, close, 14)
+    macd, (line, signal, histogram) = macd_step(macd, close, 12, 26, 9)
+    band, (upper, middle, lower) = bollinger_step(band, closes, i, 20, 2.0)
+    sma, sma_50 = sma_step(sma, closes, i, 50)
+    ema, ema_20 = ema_step(ema, close, 20)
+    atr, atr_value = atr_step(atr, high, low, close, 14)
+    adx, (adx_value, plus_di, minus_di) = adx_step(adx, high, low, close, 14)
+    return (
+        (rsi, macd, band, sma, ema, atr, adx),
+        (
+            *(rsi_value, line, signal, histogram, upper, middle, lower),
+            *(adx_value, plus_di, minus_di, atr_value, sma_50, ema_20),
+        ),
+    )
+
+
+def ema_batch(values: Floats, first: int, period: int, out: Out, at: int) -> None:
+    state = AVERAGE_START
+    for i in range(first, len(values)):
+        state, out[at + i] = ema_step(state, values[i], period)
+
+
+def sma_batch(values: Floats, first: int, period: int, out: Out, at: int) -> None:
+    state = SMA_START
+    for i in range(first, len(values)):
+        state, out[at + i] = sma_step(state, values, i, period)
+
+
+def rsi_batch(values: Floats, first: int, period: int, out: Out, at: int) -> None:
+    state = RSI_START
+    for i in range(first, len(values)):
+        state, out[at + i] = rsi_step(state, values[i], period)
+
+
+def macd_batch(values: Floats, first: int, fast: int, slow: int, signal: int, out: Out, at: int) -> None:
+    rows = len(values)
+    state = MACD_START
+    for i in range(first, rows):
+        state, (line, mean, histogram) = macd_step(state, values[i], fast, slow, signal)
+        out[at + i] = line
+        out[at + rows + i] = mean
+        out[at + 2 * rows + i] = histogram
+
+
+def bollinger_batch(values: Floats, first: int, period: int, deviations: float, out: Out, at: int) -> None:
+    rows = len(values)
+    state = BOLLINGER_START
+    for i in range(first, rows):
+        state, (upper, middle, lower) = bollinger_step(state, values, i, period, deviations)
+        out[at + i] = upper
+        out[at + rows + i] = middle
+        out[at + 2 * rows + i] = lower
+
+
+def atr_batch(high: Floats, low: Floats, close: Floats, first: int, period: int, out: Out, at: int) -> None:
+    state = ATR_START
+    for i in range(first, len(close)):
+        state, out[at + i] = atr_step(state, high[i], low[i], close[i], period)
+
+
+def adx_batch(high: Floats, low: Floats, close: Floats, first: int, period: int, out: Out, at: int) -> None:
+    rows = len(close)
+    state = ADX_START
+    for i in range(first, rows):
+        state, (adx, plus_di, minus_di) = adx_step(state, high[i], low[i], close[i], period)
+        out[at + i] = adx
+        out[at + rows + i] = plus_di
+        out[at + 2 * rows + i] = minus_di
+
+
+def standard_batch(high: Floats, low: Floats, close: Floats, first: int, out: Out, at: int) -> None:
+    """Fills the columns of the standard set, one after the other in ``out``.
+
+    One pass each: the states of one indicator stay in registers, those of all seven would not.
+    """
+    rows = len(close)
+    rsi_batch(close, first, 14, out, at)
+    macd_batch(close, first, 12, 26, 9, out, at + rows)
+    bollinger_batch(close, first, 20, 2.0, out, at + 4 * rows)
+    adx_batch(high, low, close, first, 14, out, at + 7 * rows)
+    atr_batch(high, low, close, first, 14, out, at + 10 * rows)
+    sma_batch(close, first, 50, out, at + 11 * rows)
+    ema_batch(close, first, 20, out, at + 12 * rows)
+
+
+#: every function above, callees before callers: the order in which they are compiled
+KERNELS = (
+    ema_step,
+    wilder_step,
+    exact_sum,
+    exact_product,
+    sma_step,
+    bollinger_step,
+    rsi_step,
+    macd_step,
+    true_range,
+    atr_step,
+    adx_step,
+    standard_step,
+    ema_batch,
+    sma_batch,
+    rsi_batch,
+    macd_batch,
+    bollinger_batch,
+    atr_batch,
+    adx_batch,
+    standard_batch,
+)
