@@ -1,0 +1,64 @@
+"""A ``Series`` over candles, with the standard indicators computed once and shared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ffe_core.domain.market import Candles
+from ffe_core.errors import UnknownName, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: column -> function of ``ffe_core.analysis.indicators``, what it reads, which of its results is meant
+COLUMNS: dict[str, tuple[str, tuple[str, ...], int | None]] = {
+    "sma": ("sma", ("close",), None),
+    "ema": ("ema", ("close",), None),
+    "rsi": ("rsi", ("close",), None),
+    "macd": ("macd", ("close",), 0),
+    "macd_signal": ("macd", ("close",), 1),
+    "macd_histogram": ("macd", ("close",), 2),
+    "bb_upper": ("bollinger", ("close",), 0),
+    "bb_middle": ("bollinger", ("close",), 1),
+    "bb_lower": ("bollinger", ("close",), 2),
+    "atr": ("atr", ("high", "low", "close"), None),
+    "adx": ("adx", ("high", "low", "close"), 0),
+    "plus_di": ("adx", ("high", "low", "close"), 1),
+    "minus_di": ("adx", ("high", "low", "close"), 2),
+}
+
+
+@dataclass(slots=True)
+class CandleSeries:
+    """Columns by name and parameters, such as ``indicator("sma", period=50)``; the same array for the same question."""
+
+    candles: Candles
+    _known: dict[tuple[Any, ...], NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False)
+
+    def indicator(self, name: str, **params: float) -> NDArray[np.float64]:
+        """Read-only, as long as the candles, NaN in the warm-up.
+
+        Raises ``UnknownName`` for an indicator, ``UsageError`` for a parameter that does not exist or makes no sense.
+        """
+        key = (name, *sorted(params.items()))
+        if key not in self._known:
+            self._known[key] = self._compute(name, params)
+        return self._known[key]
+
+    def _compute(self, name: str, params: dict[str, float]) -> NDArray[np.float64]:
+        import numpy as np
+
+        from ffe_core.analysis import indicators
+
+        if name not in COLUMNS:
+            raise UnknownName("indicator", name, COLUMNS)
+        function, inputs, part = COLUMNS[name]
+        try:
+            made: Any = getattr(indicators, function)(*(getattr(self.candles, column) for column in inputs), **params)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"indicator {name}: {error}") from error
+        values = np.array(made if part is None else made[part], dtype=np.float64)
+        values.flags.writeable = False
+        return values
