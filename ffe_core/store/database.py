@@ -83,7 +83,7 @@ class Database:
         return database
 
     def make_ready(self) -> None:
-        if self.path is not None and not _has_content(self.path):
+        if self.path is not None and not has_content(self.path):
             self._create(self.path)
         version = self.version()
         if version == tables.HEAD:
@@ -183,22 +183,22 @@ class Database:
         """Brings the schema to the newest revision; an older SQLite file is copied aside first."""
         if self.path is None:
             before = self.version()
-            self._migrate()
+            self.migrate()
             return Upgrade(before, tables.HEAD)
-        if not _has_content(self.path):
+        if not has_content(self.path):
             self._create(self.path)
             return Upgrade(None, tables.HEAD)
-        with _lock(self.path):
+        with file_lock(self.path):
             before = self.version()
             if before == tables.HEAD:
                 return Upgrade(before, tables.HEAD)
             backup = aside(self.path, f"schema-{before}", self.clock)
             with self._explained():
                 snapshot(self.path, backup)
-                self._migrate()
+                self.migrate()
         return Upgrade(before, tables.HEAD, backup)
 
-    def _migrate(self) -> None:
+    def migrate(self) -> None:
         from ffe_core.store.migrations import upgrade
 
         with self._explained(), self.engine.connect() as connection:
@@ -218,8 +218,8 @@ class Database:
     def _create(self, path: Path) -> None:
         """Makes the file under another name and puts it in place whole, so that nobody ever sees half of one."""
         make_private_folder(path.parent)
-        with _lock(path):
-            if _has_content(path):
+        with file_lock(path):
+            if has_content(path):
                 return
             draft = path.with_name(f".{path.name}.{os.getpid()}.new")
             try:
@@ -362,7 +362,7 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _has_content(path: Path) -> bool:
+def has_content(path: Path) -> bool:
     try:
         return path.stat().st_size > 0
     except FileNotFoundError:
@@ -372,7 +372,7 @@ def _has_content(path: Path) -> bool:
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def file_lock(path: Path) -> Iterator[None]:
     """Keeps other processes from making, upgrading or replacing the same file meanwhile."""
     from filelock import FileLock, Timeout
 
