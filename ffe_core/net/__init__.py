@@ -1,0 +1,1 @@
+"""What stands between ffe and services that may fail."""
