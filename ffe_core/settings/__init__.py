@@ -95,6 +95,7 @@ class Settings(BaseSettings):
 
     _layers: tuple[Layer, ...] = PrivateAttr(default=())
     _variables: tuple[tuple[str, Mapping[str, str]], ...] = PrivateAttr(default=())
+    _models: dict[str, type[BaseModel]] = PrivateAttr(default_factory=dict)
     _held: tuple[Problem, ...] = PrivateAttr(default=())
     _paths: Paths | None = PrivateAttr(default=None)
 
@@ -145,6 +146,11 @@ class Settings(BaseSettings):
         return dict(self.plugins.model_extra or {})
 
     @property
+    def plugin_models(self) -> dict[str, type[BaseModel]]:
+        """The model of every plugin that has asked for its section so far, by the plugin's name."""
+        return dict(self._models)
+
+    @property
     def plugin_problems(self) -> tuple[Problem, ...]:
         """What is wrong inside plugins' sections before their models are asked: each fails its own plugin only."""
         return self._held
@@ -155,6 +161,7 @@ class Settings(BaseSettings):
         A field may name a variable that stands in for it: ``json_schema_extra={"env": "COINBASE_API_KEY"}``.
         Raises ``SettingsProblems`` for unknown keys, wrong types and placeholders.
         """
+        self._models[name] = model
         written, origins = self._written(name), self._bare_origins(name, model)
         prefix = ("plugins", written)
         held = [problem for problem in self._held if tuple(problem.path.split("."))[:2] == prefix]
@@ -190,6 +197,11 @@ class Settings(BaseSettings):
             for name in self.plugin_sections
             if name.replace("-", "_").lower() not in names
         ]
+
+    def well_known_variables(self, names: Iterable[str]) -> dict[str, str]:
+        """The variables among ``names`` that are set in the environment or ``.env``, the environment first."""
+        everywhere = {name: value for _, variables in reversed(self._variables) for name, value in variables.items()}
+        return {name: everywhere[name] for name in names if everywhere.get(name)}
 
     def _written(self, name: str) -> str:
         """How the settings spell a plugin's name: a variable cannot hold a hyphen."""

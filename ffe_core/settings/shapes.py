@@ -125,6 +125,33 @@ def decode(text: str, annotation: Any) -> Any:
     return text
 
 
+def plain_value(text: str, field: FieldInfo | None, *, within: bool = False) -> Any:
+    """What ``text`` typed by a person means for ``field``, as plain data for a file; ``null`` is nothing.
+
+    ``within``: the text is for one key of a mapping, not for the whole. Raises ``ValueError``.
+    """
+    import yaml
+
+    annotation = field.annotation if field is not None else Any
+    kind = shape(annotation)
+    if kind == "mapping" and within and not text.lstrip().startswith("{"):
+        annotation = (get_args(bare(annotation)) or (str, Any))[1]
+        kind = shape(annotation)
+    if text.strip() == "null" and (kind in {"list", "mapping", "model"} or optional(annotation)):
+        return None
+    if kind in {"list", "mapping", "model"}:
+        decoded = decode(text, annotation)
+        return [str(item) if isinstance(item, str) else item for item in decoded] if kind == "list" else decoded
+    wanted = bare(annotation)
+    if get_origin(wanted) is Literal or (isinstance(wanted, type) and wanted is not bool and kind != "number"):
+        return text
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    return value if isinstance(value, bool | int | float | list | dict) else text
+
+
 def _json(text: str, wanted: str) -> Any:
     try:
         return json.loads(text)
