@@ -102,7 +102,7 @@ class Feed:
     """Candles from ``sources``, tried in the order given; safe to share between threads.
 
     A call without an as-of instant is live: it asks as of the clock's now, and what it finds is reused by live calls
-    for ``cache_ttl`` seconds. A call as of an instant reuses only what was found for that same instant. The cache
+    for ``ttl`` seconds. A call as of an instant reuses only what was found for that same instant. The cache
     holds ``max_entries`` series; the least recently used leave first.
 
     A source whose attribute ``remote`` is true is slow to ask: its spans (``Feed.span``) are kept in ``history``.
@@ -113,14 +113,14 @@ class Feed:
         sources: Sequence[tuple[str, DataSource]],
         clock: Clock,
         *,
-        cache_ttl: float = CACHE_TTL,
+        ttl: float = CACHE_TTL,
         max_entries: int = MAX_ENTRIES,
         breakers: Mapping[str, CircuitBreaker] | None = None,
         history: HistoryCache | None = None,
     ) -> None:
         self._sources = tuple(sources)
         self._clock = clock
-        self._cache = _Cache(clock, cache_ttl, max_entries)
+        self._cache = _Cache(clock, ttl, max_entries)
         self._breakers = {**{name: source_breaker(name, clock) for name, _ in self._sources}, **(breakers or {})}
         self._history = history
 

@@ -92,6 +92,21 @@ class GuardedSource(Guarded):
             **kwargs,
         )
 
+    @property
+    def remote(self) -> bool:
+        """Whether asking means the network, so that the feed keeps long spans of it on disk."""
+        return self._guard.call(
+            self._what("remote"),
+            getattr,
+            self._bare,
+            "remote",
+            False,
+            deadline=self._guard.patience,
+            passing=(DataError,),
+            failure=_source_failed,
+            check=lambda answer: answer is True,
+        )
+
     def serves(self, asset: Asset) -> bool:
         return self._ask("serves", asset, check=lambda answer: accept(bool, answer))
 
