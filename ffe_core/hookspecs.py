@@ -57,6 +57,8 @@ class PluginContext:
     rng: random.Random
     #: what the user says that trading costs; paper fills and reports read the same
     costs: Costs = field(default_factory=Costs)
+    #: where the user's own data lie; ``None`` where nobody said
+    data_root: Path | None = None
 
     @property
     def state_dir(self) -> Path:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 BUILTINS: dict[str, str] = {
+    "demo": "ffe_core.builtin.demo",
+    "sample": "ffe_core.builtin.sample",
+    "files": "ffe_core.builtin.files",
     "rules": "ffe_core.builtin.rules",
     "voting": "ffe_core.builtin.voting",
     "gate": "ffe_core.builtin.gate",

@@ -8,6 +8,8 @@ import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ import ffe_core
 from ffe_core import hookspecs
 from ffe_core.builtin import BUILTINS
 from ffe_core.domain.clock import Clock
+from ffe_core.domain.trading import Costs
 from ffe_core.errors import PluginError, SettingsError
 from ffe_core.hookspecs import COMPOSITION_HOOKS, CONTRIBUTION_HOOKS, EVENT_HOOKS, PROJECT, Logger, PluginContext
 from ffe_core.plugins.accept import accept_items
@@ -60,7 +63,22 @@ def load_plugins(
     A plugin that fails is listed with its reason, told to ``on_problem``, and the others load. ``log`` makes a logger
     for a plugin's name. Raises ``SettingsError`` where a built-in's own section or ``plugins.isolation`` is wrong.
     """
-    return _Host(settings, clock, paths or settings.paths, log or StandardLog, on_problem).load()
+    places = paths or settings.paths
+    roots = Roots(places.state / "plugins", places.cache / "plugins", places.data)
+    return Host(settings, clock, roots, log or StandardLog, on_problem).load()
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """Folders of plugins: their own state and cache lie below the first two, what the user brings in the third."""
+
+    state: Path
+    cache: Path
+    data: Path
+
+
+class NotIsolated(SettingsError):
+    """The settings ask for a process of its own for a plugin that has to live in this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +105,20 @@ class StandardLog:
         logging.getLogger(f"ffe.plugin.{self.plugin}").log(level, "%s", one_line(event), extra=extra)
 
 
-class _Host:
+class Host:
+    """One run of loading; ``load`` fills the registry and returns it."""
+
     def __init__(
         self,
         settings: Settings,
         clock: Clock,
-        paths: Paths,
+        roots: Roots,
         log: Callable[[str], Logger],
-        on_problem: Callable[[Problem], None] | None,
+        on_problem: Callable[[Problem], None] | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock
-        self.paths = paths
+        self.roots = roots
         self.log = log
         self.registry = Registry(on_problem)
         self.pluggy = pluggy.PluginManager(PROJECT)
@@ -190,7 +210,10 @@ class _Host:
         if name in self.disabled:
             self.registry.plugins.append(replace(info, state=DISABLED, reason="in plugins.disabled"))
             return
-        self._compose(info, importlib.import_module(module))
+        if self._is_isolated(name):
+            self._isolate(info, module)
+        else:
+            self.compose(info, importlib.import_module(module))
 
     def _load_installed(self, plugin: Installed) -> None:
         if plugin.name in self.disabled:
@@ -202,7 +225,12 @@ class _Host:
             return
         info = PluginInfo(plugin.name, plugin.version, plugin.distribution)
         try:
-            self._compose(info, self._imported(plugin))
+            if self._is_isolated(plugin.name):
+                self._isolate(info, plugin.entry_point.value)
+            else:
+                self.compose(info, self._imported(plugin))
+        except NotIsolated:
+            raise
         except (PluginError, SettingsError) as error:
             self._fail(plugin, BROKEN, reason_of(error, plugin.name, ""))
 
@@ -212,10 +240,53 @@ class _Host:
         guard = self._guard(plugin.name)
         return guard.call("import", import_plugin, plugin, check=as_it_is, deadline=guard.patience)
 
+    def _is_isolated(self, name: str) -> bool:
+        return self.settings.plugins.isolation.get(name) == "process"
+
+    def _isolate(self, info: PluginInfo, entry: str) -> None:
+        """As ``compose``, with the plugin in a process of its own."""
+        from ffe_core.plugins import isolation
+
+        # What stands between a child that is killed at its deadline and the line that says so.
+        guard = replace(self._guard(info.name), extra=isolation.START_DEADLINE + 2)
+        charge = isolation.Charge(
+            info.name,
+            entry,
+            self._written_section(info.name),
+            self.settings.costs.model_dump(),
+            self.roots,
+            guard.patience,
+        )
+        worker = isolation.Worker(
+            charge, clock=self.clock, log=self.log(info.name), variables=self.settings.well_known_variables
+        )
+        self.registry.workers.append(worker)
+        said = worker.start()
+        hooks = [str(hook) for hook in said["hooks"]]
+        for kind, plural in NOT_ISOLATED.items():
+            if KINDS[kind] in hooks:
+                raise NotIsolated(
+                    f"plugins.isolation.{info.name}: a plugin with {plural} cannot run in a process of its own",
+                    hint=f"take {info.name} out of plugins.isolation, or out of plugins.enabled",
+                )
+        self.registry.plugins.append(replace(info, hooks=tuple(hooks)))
+        events = [hook for hook in hooks if hook in (*CONTRIBUTION_HOOKS, *EVENT_HOOKS)]
+        bound = {hook: isolation.remote_hook(worker, guard, hook) for hook in events}
+        self.registry.loaded.append(Loaded(info.name, guard, bound))
+        for what, why in said["problems"]:
+            self.registry.report(info.name, str(what), str(why))
+        for offered in said["offers"]:
+            self.registry.offer(*isolation.remote_offer(worker, guard, offered))
+
+    def _written_section(self, name: str) -> Mapping[str, Any]:
+        plain = name.replace("-", "_")
+        sections = self.settings.plugin_sections
+        return next((held for other, held in sections.items() if other.replace("-", "_").lower() == plain), {})
+
     def _guard(self, name: str, secrets: tuple[str, ...] = ()) -> Guard:
         return Guard(name, self.settings.plugins.deadline, secrets)
 
-    def _compose(self, info: PluginInfo, plugin: object) -> None:
+    def compose(self, info: PluginInfo, plugin: object) -> None:
         """Registers the plugin and asks what it offers. Raises ``PluginError`` or ``SettingsError``."""
         hooks = self._register(info.name, plugin)
         section = self._section(info, hooks)
@@ -271,11 +342,17 @@ class _Host:
         return PluginContext(
             plugin=name,
             clock=self.clock,
-            state_root=self.paths.state / "plugins",
-            cache_root=self.paths.cache / "plugins",
+            state_root=self.roots.state,
+            cache_root=self.roots.cache,
             log=self.log(name),
             rng=random.Random(f"ffe plugin {name}"),
+            data_root=self.roots.data,
+            costs=self._costs(),
         )
+
+    def _costs(self) -> Costs:
+        costs = self.settings.costs
+        return Costs(*(Decimal(repr(value)) for value in (costs.fee, costs.slippage, costs.commission)))
 
     def _warn_of_slips(self, name: str, plugin: object, bound: Mapping[str, object]) -> None:
         if not isinstance(plugin, ModuleType):

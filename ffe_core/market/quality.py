@@ -1,0 +1,494 @@
+"""Reads market data that nobody has vouched for, and says what it did: repaired, remarked on, or refused.
+
+Repaired with a count: order of rows, exact duplicates, byte order mark and CRLF, case and order of columns, offsets,
+epoch units, a last line that was cut off, a bar that is still forming or lies in the future. Remarked on and kept:
+gaps in market hours, thin trade, frozen prices, jumps, splits. Refused: whatever would have to be guessed at.
+
+Every finding knows from when on it could be known, so that a reading of the past never depends on later rows.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+
+from ffe_core.domain.assets import Asset, AssetKind, DayBoundary, Timeframe
+from ffe_core.domain.clock import from_ms, iso, to_ms
+from ffe_core.domain.market import COLUMNS, Candles
+from ffe_core.errors import BadData
+from ffe_core.market.instants import read_stamps
+from ffe_core.market.remarks import remarks_on
+from ffe_core.market.report import Finding, Findings, Place, QualityReport
+from ffe_core.market.tables import RawTable, read_table
+
+__all__ = ["Finding", "Place", "QualityReport", "Reading", "check_candles", "read_file", "read_rows"]
+
+REPAIRS = {
+    "byte_order_mark": "a byte order mark skipped",
+    "line_ends": "CRLF line ends read",
+    "column_names": "column names understood",
+    "column_order": "columns put in order",
+    "truncated": "{count} last line dropped that was cut off",
+    "epoch_seconds": "{count} stamp{s} read as epoch seconds",
+    "epoch_milliseconds": "{count} stamp{s} read as epoch milliseconds",
+    "epoch_microseconds": "{count} stamp{s} read as epoch microseconds",
+    "epoch_nanoseconds": "{count} stamp{s} read as epoch nanoseconds",
+    "offsets": "{count} stamp{s} with another offset put to UTC",
+    "time_zone": "{count} stamp{s} without a zone read in the one that was named",
+    "order": "{count} row{s} put in order of time",
+    "duplicates": "{count} exact duplicate{s} removed",
+    "future": "{count} bar{s} from the future dropped",
+    "partial": "{count} bar{s} still forming dropped",
+}
+REMARKS = {
+    "no_line_end": "the last line has no line end: it may have been cut",
+    "other_columns": "{count} other column{s} left aside",
+    "no_timeframe": "too few bars to tell their timeframe",
+}
+REFUSALS = {
+    "unreadable": "cannot be read",
+    "no_bars": "a header and no bars",
+    "no_header": "the first line is data, not the names of columns",
+    "separator": "fields are separated by semicolons",
+    "missing_columns": "columns are missing",
+    "ragged": "{count} row{s} with another number of fields",
+    "bad_stamps": "{count} stamp{s} naming no time",
+    "naive_stamps": "{count} stamp{s} without a time zone",
+    "mixed_units": "{count} stamp{s} in another unit than those before",
+    "text": "{count} value{s} in place of numbers",
+    "missing_values": "{count} value{s} missing",
+    "not_finite": "{count} value{s} not finite",
+    "not_positive": "{count} bar{s} with a price not above zero, or a volume below",
+    "conflicting_duplicates": "{count} row{s} contradicting another row of the same time",
+    "inconsistent": "{count} bar{s} with an open or close outside low and high",
+    "mixed_sizes": "{count} bar{s} of another length",
+    "off_grid": "{count} stamp{s} off the grid of the timeframe",
+    "points": "prices look like points, not like a price",
+}
+
+#: Bars from which a timeframe is told, oldest first: later bars never change it.
+TELLING_BARS = 50
+#: A currency pair is never quoted in whole thousands for this long.
+POINTS_BARS = 20
+POINTS_ABOVE = 1000.0
+_HOUR = 3_600_000
+_MISSING = frozenset(["", "nan", "null", "none", "n/a", "na", "-"])
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Bars that were read and what was found on the way. ``timeframe`` is ``None`` where too few bars tell it.
+
+    The columns hold the sound rows, in order of time: epoch milliseconds and floats. They must not be used where
+    ``report`` refuses; ``candles`` sees to that.
+    """
+
+    origin: str
+    kind: AssetKind
+    timeframe: Timeframe | None
+    time: array[int]
+    columns: dict[str, array[float]]
+    report: QualityReport
+
+    def candles(self, asset: Asset, source: str) -> Candles:
+        """The series. Raises ``BadData`` or ``NoData`` naming file, row and column where it is refused."""
+        self.report.require_usable(self.origin)
+        return self.sound_candles(asset, source)
+
+    def sound_candles(self, asset: Asset, source: str) -> Candles:
+        """The rows that are sound, whatever later rows are: for a reading as of an instant, whose report is asked
+        for that instant. Raises ``BadData`` where the timeframe is not known."""
+        if self.timeframe is None:
+            raise BadData(
+                f"{self.origin}: {len(self.time)} bars do not tell their timeframe",
+                hint="name the file SYMBOL_TIMEFRAME.csv, or pass --timeframe",
+            )
+        columns = self.columns
+        return Candles.of(
+            asset,
+            self.timeframe,
+            source,
+            time=self.time,
+            open=columns["open"],
+            high=columns["high"],
+            low=columns["low"],
+            close=columns["close"],
+            volume=columns["volume"],
+        )
+
+
+def read_file(
+    path: Path,
+    *,
+    now: datetime,
+    timeframe: Timeframe | None = None,
+    kind: AssetKind = AssetKind.UNKNOWN,
+    timezone: str | None = None,
+) -> Reading:
+    """The bars of a CSV or Parquet file with the columns timestamp, open, high, low, close, volume.
+
+    ``timestamp`` is when a bar opens. ``timeframe`` is told by the first bars where it is not given. ``timezone``
+    (IANA name) is for stamps without a zone, which are refused otherwise. Bars that are not complete at ``now`` are
+    dropped. Never raises for what is in the file: the reading's report says what is wrong.
+    """
+    found = _findings()
+    table = read_table(path, found)
+    if table is None:
+        return _nothing(path.name, kind, timeframe, found)
+    return _judge(path.name, table, found, now, timeframe, kind, timezone)
+
+
+def read_rows(
+    rows: Sequence[tuple[str | int, float, float, float, float, float]],
+    *,
+    origin: str,
+    now: datetime,
+    timeframe: Timeframe | None = None,
+    kind: AssetKind = AssetKind.UNKNOWN,
+    timezone: str | None = None,
+) -> Reading:
+    """The same judgement for rows (stamp, open, high, low, close, volume) from anywhere, such as a venue's reply."""
+    found = _findings()
+    if not rows:
+        found.add("no_bars")
+        return _nothing(origin, kind, timeframe, found)
+    stamps, *values = zip(*rows, strict=True)
+    table = RawTable([str(stamp) for stamp in stamps], dict(zip(COLUMNS, values, strict=True)), range(1, len(rows) + 1))
+    return _judge(origin, table, found, now, timeframe, kind, timezone)
+
+
+def check_candles(candles: Candles) -> QualityReport:
+    """What is remarkable or wrong about a series from any source; bars are as they are, nothing is repaired."""
+    found = _findings()
+    columns = {name: getattr(candles, name) for name in COLUMNS}
+    for index, kind, place in _unsound_rows(columns):
+        found.add(kind, Place(candles.close_time(index), index + 1, place.column, place.detail))
+    return QualityReport(refusals=found.finish(REFUSALS), remarks=remarks_on(candles))
+
+
+def _findings() -> Findings:
+    return Findings({**REPAIRS, **REMARKS, **REFUSALS})
+
+
+def _nothing(origin: str, kind: AssetKind, timeframe: Timeframe | None, found: Findings) -> Reading:
+    return Reading(origin, kind, timeframe, array("q"), {name: array("d") for name in COLUMNS}, _report(found))
+
+
+def _report(found: Findings) -> QualityReport:
+    return QualityReport(found.finish(REPAIRS), found.finish(REMARKS), found.finish(REFUSALS))
+
+
+def _judge(
+    origin: str,
+    table: RawTable,
+    found: Findings,
+    now: datetime,
+    timeframe: Timeframe | None,
+    kind: AssetKind,
+    timezone: str | None,
+) -> Reading:
+    rows = list(table.rows)
+    times = read_stamps(table.stamps, rows, table.exact, timezone, found)
+    columns = {name: _numbers(table.values[name]) for name in COLUMNS}
+    dated = [index for index, time in enumerate(times) if time is not None]
+    told = timeframe or _tell_timeframe([time for time in times if time is not None])
+    length = _Length(told, kind)
+
+    unsound = set[int]()
+    for index, problem, place in _unsound_rows(columns, table.values):
+        unsound.add(index)
+        at = times[index]
+        found.add(problem, Place(None if at is None else length.known_at(at), rows[index], place.column, place.detail))
+    # A row without a readable stamp could belong anywhere, so it is refused at every instant.
+    order = _in_order(dated, times, rows, length, found)
+    order = _without_duplicates(order, times, columns, rows, length, found)
+    if unsound:
+        order = [index for index in order if index not in unsound]
+    _judge_grid(order, times, rows, length, timeframe, found)
+    order = _without_unfinished(order, times, rows, length, to_ms(now), found)
+    if kind is AssetKind.FOREX:
+        _judge_points(order, times, columns, length, found)
+    if told is None and len(order):
+        found.add("no_timeframe")
+    if not order and not found.found.keys() & REFUSALS.keys():
+        found.add("no_bars", Place(detail="no bar is complete yet"))
+    report = _date_cut_line(_report(found), times, length)
+    if len(order) < len(times) or order is not dated:
+        times = [times[index] for index in order]
+        columns = {name: array("d", [values[index] for index in order]) for name, values in columns.items()}
+    return Reading(
+        origin,
+        kind,
+        told,
+        array("q", [time or 0 for time in times]),
+        {name: values if isinstance(values, array) else array("d", values) for name, values in columns.items()},
+        report,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Length:
+    """How long a bar lasts, even where the timeframe could not be told."""
+
+    timeframe: Timeframe | None
+    kind: AssetKind
+
+    def known_at(self, opens: int) -> int:
+        return opens if self.timeframe is None else self.timeframe.close_of(opens, self.kind)
+
+
+def _numbers(values: Sequence[str] | Sequence[float]) -> Sequence[float]:
+    """Floats; what is no number becomes NaN and is named by ``_unsound_rows``."""
+    if isinstance(values, array):
+        return values
+    try:
+        return array("d", map(float, values))
+    except ValueError:
+        return array("d", map(_number, values))
+
+
+def _number(value: str | float) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        return math.nan
+
+
+def _unsound_rows(
+    columns: dict[str, Sequence[float]], raw: dict[str, Sequence[str] | Sequence[float]] | None = None
+) -> list[tuple[int, str, Place]]:
+    """(index, kind, place) of every row that is no bar, by the first thing that is wrong with it."""
+    # Python reads 1_000 as a number; nobody who writes a candle file means that.
+    underscored = raw is not None and any(
+        "_" in value for values in raw.values() if not isinstance(values, array) for value in map(str, values)
+    )
+    if not underscored and _all_sound(columns):
+        return []
+    unsound = []
+    for index, bar in enumerate(zip(*(columns[name] for name in COLUMNS), strict=True)):
+        written = None if raw is None else [raw[name][index] for name in COLUMNS]
+        problem = _problem(bar, written)
+        if problem:
+            unsound.append((index, *problem))
+    return unsound
+
+
+def _all_sound(columns: dict[str, Sequence[float]]) -> bool:
+    """The same judgement as ``_problem`` over whole columns, for the many files without a fault."""
+    opens, highs, lows, closes, volumes = (columns[name] for name in COLUMNS)
+    return (
+        all(all(map(math.isfinite, values)) for values in columns.values())
+        and min(lows) > 0
+        and min(volumes) >= 0
+        and all(map(operator.le, lows, map(min, opens, closes)))
+        and all(map(operator.ge, highs, map(max, opens, closes)))
+    )
+
+
+def _problem(bar: Sequence[float], written: Sequence[str | float] | None) -> tuple[str, Place] | None:
+    for at, (name, value) in enumerate(zip(COLUMNS, bar, strict=True)):
+        text = str(value if written is None else written[at]).strip()
+        if math.isnan(value):
+            missing = text.lower() in _MISSING
+            said = f"{text!r} is missing" if missing and text else "nothing stands there"
+            return ("missing_values", Place(column=name, detail=said)) if missing else _text(name, text)
+        if "_" in text:
+            return _text(name, text)
+        if math.isinf(value):
+            return "not_finite", Place(column=name, detail=f"{text} is not finite")
+    open_, high, low, close, _ = bar
+    for name, value in zip(COLUMNS, bar, strict=True):
+        if value < 0 or (value == 0 and name != "volume"):
+            allowed = "below zero" if name == "volume" else "not positive"
+            return "not_positive", Place(column=name, detail=f"{value:.15g} is {allowed}")
+    if high < low:
+        return "inconsistent", Place(column="high", detail=f"high {high:.15g} is under low {low:.15g}")
+    for name, value in (("open", open_), ("close", close)):
+        if not low <= value <= high:
+            detail = f"{name} {value:.15g} is outside low {low:.15g} and high {high:.15g}"
+            return "inconsistent", Place(column=name, detail=detail)
+    return None
+
+
+def _text(name: str, text: str) -> tuple[str, Place]:
+    return "text", Place(column=name, detail=f"{text[:40]!r} is no number")
+
+
+def _tell_timeframe(times: list[int]) -> Timeframe | None:
+    """The commonest distance among the first bars; days may be an hour shorter or longer."""
+    oldest = sorted(set(times))[: TELLING_BARS + 1]
+    steps = Counter(map(_rounded, (later - earlier for earlier, later in pairwise(oldest))))
+    if not steps:
+        return None
+    most = max(steps.values())
+    commonest = min(step for step, count in steps.items() if count == most)
+    return next((frame for frame in Timeframe if frame.milliseconds == commonest), None)
+
+
+def _rounded(step: int) -> int:
+    day = Timeframe.D1.milliseconds
+    return day if abs(step - day) <= _HOUR else step
+
+
+def _in_order(
+    dated: list[int], times: Sequence[int | None], rows: list[int], length: _Length, found: Findings
+) -> list[int]:
+    """``dated`` by time. A row counts as moved where an earlier row of the file is later in time, and that is known
+    from the first such row on."""
+    stamps = [times[index] or 0 for index in dated]
+    if all(map(operator.le, stamps, stamps[1:])):
+        return dated
+    by_time = sorted(range(len(dated)), key=lambda at: stamps[at])
+    following = dict(pairwise(by_time))
+    preceding = {later: earlier for earlier, later in following.items()}
+    # Taking rows out from the end of the file leaves, beside each row, the next later one that stands before it.
+    for at in reversed(range(len(dated))):
+        after, before = following.get(at), preceding.get(at)
+        if after is not None:
+            found.add("order", Place(length.known_at(stamps[after]), rows[dated[at]]))
+            _link(preceding, after, before)
+        if before is not None:
+            _link(following, before, after)
+    return [dated[at] for at in by_time]
+
+
+def _link(links: dict[int, int], at: int, to: int | None) -> None:
+    if to is None:
+        links.pop(at, None)
+    else:
+        links[at] = to
+
+
+def _without_duplicates(
+    order: list[int],
+    times: Sequence[int | None],
+    columns: dict[str, Sequence[float]],
+    rows: list[int],
+    length: _Length,
+    found: Findings,
+) -> list[int]:
+    stamps = [times[index] or 0 for index in order]
+    if all(map(operator.lt, stamps, stamps[1:])):
+        return order
+    kept: list[int] = []
+    for index in order:
+        if not kept or times[kept[-1]] != times[index]:
+            kept.append(index)
+            continue
+        first, known = kept[-1], length.known_at(times[index] or 0)
+        differing = [name for name in COLUMNS if columns[name][first] != columns[name][index]]
+        if differing:
+            name = differing[0]
+            said = f"{columns[name][index]:.15g}, but row {rows[first]} says {columns[name][first]:.15g}"
+            detail = f"{said} for {iso(from_ms(times[index] or 0))}"
+            found.add("conflicting_duplicates", Place(known, rows[index], name, detail))
+        else:
+            found.add("duplicates", Place(known, rows[index]))
+    return kept
+
+
+def _judge_grid(
+    order: list[int],
+    times: Sequence[int | None],
+    rows: list[int],
+    length: _Length,
+    named: Timeframe | None,
+    found: Findings,
+) -> None:
+    stamps = [times[index] or 0 for index in order]
+    if length.timeframe is None:
+        steps = {later - earlier for earlier, later in pairwise(stamps)}
+        if steps:
+            minutes = min(steps) / 60_000
+            found.add("mixed_sizes", Place(detail=f"bars {minutes:g} minutes apart are of no timeframe of ffe"))
+        return
+    frame = length.timeframe
+    if named and len(stamps) > TELLING_BARS:
+        oldest = stamps[: TELLING_BARS + 1]
+        told = _tell_timeframe(oldest)
+        if told and frame.milliseconds not in {_rounded(later - earlier) for earlier, later in pairwise(oldest)}:
+            found.add(
+                "mixed_sizes", Place(length.known_at(oldest[-1]), detail=f"named {frame}, but bars are {told} apart")
+            )
+            return
+    step = frame.milliseconds
+    if frame is not Timeframe.D1 and not any(stamp % step for stamp in stamps):
+        return
+    earlier: int | None = None
+    for index, stamp in zip(order, stamps, strict=True):
+        problem = _off_grid(stamp, earlier, frame, length.kind)
+        if problem:
+            found.add(problem[0], Place(length.known_at(stamp), rows[index], "timestamp", problem[1]))
+        earlier = stamp
+
+
+def _off_grid(stamp: int, earlier: int | None, frame: Timeframe, kind: AssetKind) -> tuple[str, str] | None:
+    at = iso(from_ms(stamp))
+    step = None if earlier is None else stamp - earlier
+    shorter = next((other for other in Timeframe if other.milliseconds == step), None)
+    if shorter and shorter.milliseconds < frame.milliseconds:
+        return "mixed_sizes", f"{at} comes {shorter} after the bar before, in a file of {frame} bars"
+    if frame is not Timeframe.D1:
+        return ("off_grid", f"{at} is no {frame} bar's open") if stamp % frame.milliseconds else None
+    if kind is AssetKind.UNKNOWN:
+        # Whose day it is cannot be told; a bar is known a day after its stamp, whatever the stamp.
+        return None if step is None or step >= frame.milliseconds - _HOUR else ("mixed_sizes", f"{at} is no day later")
+    if kind is AssetKind.STOCK:
+        early = stamp < frame.close_of(stamp, kind)
+        return None if early else ("off_grid", f"{at} is after that day's session")
+    if stamp != frame.open_of(stamp, kind):
+        ends = {DayBoundary.UTC: "00:00 UTC", DayBoundary.NEW_YORK_17: "17:00 in New York"}[DayBoundary.of(kind)]
+        return "off_grid", f"{at} is not {ends}, where a {kind} day begins"
+    return None
+
+
+def _without_unfinished(
+    order: list[int], times: Sequence[int | None], rows: list[int], length: _Length, now: int, found: Findings
+) -> list[int]:
+    kept = len(order)
+    while kept:
+        opens = times[order[kept - 1]] or 0
+        if length.known_at(opens) <= now:
+            break
+        kept -= 1
+        place = Place(length.known_at(opens), rows[order[kept]], detail=iso(from_ms(opens)))
+        found.add("future" if opens > now else "partial", place)
+    return order[:kept]
+
+
+def _judge_points(
+    order: list[int],
+    times: Sequence[int | None],
+    columns: dict[str, Sequence[float]],
+    length: _Length,
+    found: Findings,
+) -> None:
+    oldest = order[:POINTS_BARS]
+    closes = [columns["close"][index] for index in oldest]
+    if len(oldest) == POINTS_BARS and all(close.is_integer() and close >= POINTS_ABOVE for close in closes):
+        known = length.known_at(times[oldest[-1]] or 0)
+        found.add("points", Place(known, column="close", detail=f"{closes[0]:g} looks like points, not like a price"))
+
+
+def _date_cut_line(report: QualityReport, times: Sequence[int | None], length: _Length) -> QualityReport:
+    """What befell the last line of a file was not known before the bar that stands above it."""
+    last = max((time for time in times if time is not None), default=None)
+    if last is None:
+        return report
+
+    def dated(part: tuple[Finding, ...]) -> tuple[Finding, ...]:
+        return tuple(
+            Finding(found.kind, found.text, tuple(Place(length.known_at(last), place.row) for place in found.places))
+            if found.kind in ("truncated", "no_line_end")
+            else found
+            for found in part
+        )
+
+    return QualityReport(dated(report.repairs), dated(report.remarks), report.refusals)

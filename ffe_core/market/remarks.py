@@ -1,0 +1,205 @@
+"""What a series shows without being wrong: gaps in market hours, thin trade, frozen prices, jumps, splits.
+
+Gaps, frozen runs, jumps and splits are told bar by bar from that bar and the ones before it, so that later bars never
+change them; how thin and how flat a series is, is a share of the bars that it is asked about.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from itertools import pairwise
+from statistics import median
+from zoneinfo import ZoneInfo
+
+from ffe_core.domain.assets import FOREX_DAY_ENDS, NEW_YORK, AssetKind, Timeframe
+from ffe_core.domain.clock import from_ms, iso, to_ms
+from ffe_core.domain.market import Candles
+from ffe_core.market.report import Finding, Findings, Place
+
+TEXTS = {
+    "single_bar": "one bar only: too short for any indicator",
+    "gaps": "{count} bar{s} absent in market hours",
+    "thin": "thin: fewer than 95 % of the bars are there",
+    "flat": "{count} bar{s} without any movement",
+    "frozen": "{count} bar{s} in frozen runs: one price five times and more",
+    "spikes": "{count} jump{s} away from the bars before",
+    "splits": "{count} price step{s} like that of a share split",
+}
+KINDS = tuple(TEXTS)
+
+FROZEN_RUN = 5
+THIN_BELOW = 0.95
+FLAT_SHARE = 0.05
+#: A jump is at least this far, and this many usual ranges, from the bars before.
+JUMP_AT_LEAST = 0.10
+JUMP_RANGES = 20.0
+RECENT_CLOSES = 5
+RANGE_MEMORY = 50
+RANGE_CAP = 3.0
+SPLIT_RATIOS = (1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 50.0)
+SPLIT_TOLERANCE = 0.04
+#: The longest that exchanges close for a weekend and a holiday beside it.
+LONG_WEEKEND = timedelta(days=4) // timedelta(milliseconds=1)
+_HOUR = 3_600_000
+
+
+def remarks_on(candles: Candles) -> tuple[Finding, ...]:
+    """Every remark on ``candles``."""
+    found = Findings(TEXTS)
+    if len(candles) == 1:
+        found.add("single_bar", Place(candles.close_time(0)))
+    _gaps(candles, found)
+    _flat(candles, found)
+    _jumps(candles, found)
+    return found.finish(KINDS)
+
+
+def _gaps(candles: Candles, found: Findings) -> None:
+    step = candles.timeframe.milliseconds
+    times = candles.time.tolist()
+    absent = 0
+    for index, (before, after) in enumerate(pairwise(times), start=1):
+        if after - before <= step:
+            continue
+        missing = absent_bars(before, after, candles.timeframe, candles.asset.kind)
+        if missing:
+            absent += missing
+            known = candles.close_time(index)
+            hole = f"after {iso(from_ms(before))}, until {iso(from_ms(after))}"
+            found.add("gaps", Place(known, detail=hole, weight=missing))
+    if len(candles) > 1 and len(candles) < THIN_BELOW * (len(candles) + absent):
+        share = f"{len(candles)} of {len(candles) + absent}"
+        found.add("thin", Place(candles.close_time(-1), detail=share))
+
+
+def absent_bars(before: int, after: int, timeframe: Timeframe, kind: AssetKind) -> int:
+    """How many bars the market could have had between the bars that open at ``before`` and ``after``."""
+    step = timeframe.milliseconds
+    if timeframe is Timeframe.D1:
+        return _absent_days(before, after, kind)
+    if kind is AssetKind.STOCK:
+        # A session that is missing as a whole is a holiday as far as anybody can tell from the file.
+        return (
+            0 if after - before <= LONG_WEEKEND and not _same_session(before, after) else _count(after - before, step)
+        )
+    if kind is not AssetKind.FOREX:
+        return _count(after - before, step)
+    return sum(1 for opens in range(before + step, after, step) if not _forex_closed(opens, opens + step))
+
+
+def _count(span: int, step: int) -> int:
+    return max(0, round(span / step) - 1)
+
+
+def _absent_days(before: int, after: int, kind: AssetKind) -> int:
+    days = _count(after - before, Timeframe.D1.milliseconds)
+    if kind is AssetKind.CRYPTO:
+        return days
+    if kind is AssetKind.FOREX:
+        opens = (before + day * Timeframe.D1.milliseconds for day in range(1, days + 1))
+        return sum(1 for at in opens if not _forex_closed(at + _HOUR, at + 2 * _HOUR))
+    return 0 if after - before <= LONG_WEEKEND else days
+
+
+def _same_session(before: int, after: int) -> bool:
+    zone = ZoneInfo(NEW_YORK)
+    return from_ms(before).astimezone(zone).date() == from_ms(after).astimezone(zone).date()
+
+
+def _forex_closed(begins: int, ends: int) -> bool:
+    """Whether no part of the span lies in forex hours."""
+    closures = _closures(from_ms(begins).year)
+    index = bisect_right(closures, (begins, math.inf)) - 1
+    return index >= 0 and closures[index][1] >= ends
+
+
+@lru_cache(maxsize=64)
+def _closures(year: int) -> tuple[tuple[int, float], ...]:
+    """Weekends, Christmas and New Year of ``year`` and its edges, joined where they touch, in order."""
+    spans = sorted((*_weekends(year), *_holidays(year)))
+    joined: list[tuple[int, float]] = []
+    for begins, ends in spans:
+        if joined and begins <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], ends))
+        else:
+            joined.append((begins, ends))
+    return tuple(joined)
+
+
+def _weekends(year: int) -> Iterator[tuple[int, int]]:
+    first = date(year, 1, 1) - timedelta(days=14)
+    friday = first + timedelta(days=(4 - first.weekday()) % 7)
+    while friday.year <= year:
+        yield _evening(friday), _evening(friday + timedelta(days=2))
+        friday += timedelta(days=7)
+
+
+def _holidays(year: int) -> Iterator[tuple[int, int]]:
+    for eve in (date(year - 1, 12, 31), date(year, 12, 24), date(year, 12, 31)):
+        day = eve + timedelta(days=1)
+        # Christmas on a Sunday is kept on the Monday.
+        kept = timedelta(days=2) if day.month == 12 and day.weekday() == 6 else timedelta(days=1)
+        yield _evening(eve), _evening(eve + kept)
+
+
+def _evening(day: date) -> int:
+    return to_ms(datetime.combine(day, time(FOREX_DAY_ENDS.hour), ZoneInfo(NEW_YORK)))
+
+
+def _flat(candles: Candles, found: Findings) -> None:
+    flat = 0
+    run = 1
+    last: float | None = None
+    frozen_from = 0
+    for index, (high, low) in enumerate(zip(candles.high.tolist(), candles.low.tolist(), strict=True)):
+        if high > low:
+            last = None
+            continue
+        flat += 1
+        run = run + 1 if high == last else 1
+        last = high
+        if run == 1:
+            frozen_from = index
+        if run == FROZEN_RUN:
+            since = f"from {iso(from_ms(candles.time[frozen_from]))}"
+            found.add("frozen", Place(candles.close_time(index), detail=since, weight=FROZEN_RUN))
+        elif run > FROZEN_RUN:
+            found.add("frozen", Place(candles.close_time(index)))
+    if flat > FLAT_SHARE * len(candles) and len(candles) > 1:
+        found.add("flat", Place(candles.close_time(-1), weight=flat))
+
+
+def _jumps(candles: Candles, found: Findings) -> None:
+    """A bar whose high or low is far from the median of the five closes before it, in the usual ranges of the past."""
+    may_split = candles.asset.kind in (AssetKind.STOCK, AssetKind.UNKNOWN)
+    opens, highs, lows, closes = (getattr(candles, name).tolist() for name in ("open", "high", "low", "close"))
+    usual = 0.0
+    for index, (high, low, close) in enumerate(zip(highs, lows, closes, strict=True)):
+        if index:
+            before = closes[index - 1]
+            ratio = opens[index] / before if before > 0 else 1.0
+            if may_split and _is_split(ratio):
+                detail = f"{iso(from_ms(candles.time[index]))}: {before:g} to {opens[index]:g}"
+                found.add("splits", Place(candles.close_time(index), detail=detail))
+            elif high > before * (1 + JUMP_AT_LEAST) or low < before * (1 - JUMP_AT_LEAST):
+                # Only now is the dearer question worth asking.
+                level = median(closes[max(0, index - RECENT_CLOSES) : index])
+                far = max(JUMP_AT_LEAST, JUMP_RANGES * usual)
+                if high > level * (1 + far) or low < level * max(0.0, 1 - far):
+                    detail = f"{iso(from_ms(candles.time[index]))}: {low:g} to {high:g} after {level:g}"
+                    found.add("spikes", Place(candles.close_time(index), detail=detail))
+        extent = (high - low) / close if close > 0 else 0.0
+        weight = max(1 / RANGE_MEMORY, 1 / (index + 1))
+        # One wild bar must not widen what counts as usual for the next fifty.
+        usual += ((min(extent, RANGE_CAP * usual) if index > RECENT_CLOSES else extent) - usual) * weight
+
+
+def _is_split(ratio: float) -> bool:
+    if ratio <= 0 or 1 / SPLIT_RATIOS[0] * (1 + SPLIT_TOLERANCE) < ratio < SPLIT_RATIOS[0] * (1 - SPLIT_TOLERANCE):
+        return False
+    step = max(ratio, 1 / ratio)
+    return any(abs(step / known - 1) <= SPLIT_TOLERANCE for known in SPLIT_RATIOS)
