@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, Text, func, insert, select, update
 
-from ffe_core.domain.codec import canonical_json
 from ffe_core.errors import StoreError, UsageError, VerificationFailed
 from ffe_core.store.database import Database
+from ffe_core.store.repository import spelled
 from ffe_core.store.tables import COPIED, chain_head
 
 _PAGE = 1000
@@ -103,7 +103,7 @@ def _bytewise(column: ColumnElement[Any], connection: Connection) -> ColumnEleme
 
 
 def _spelling(page: list[Row[Any]]) -> bytes:
-    return b"".join(canonical_json(tuple(row)) + b"\n" for row in page)
+    return b"".join(spelled(tuple(row)) + b"\n" for row in page)
 
 
 def ready_target(database: Database) -> None:

@@ -367,6 +367,8 @@ def has_content(path: Path) -> bool:
         return path.stat().st_size > 0
     except FileNotFoundError:
         return False
+    except NotADirectoryError:
+        raise StoreError(f"{path.parent} is no folder", hint="set FFE_HOME to a folder of yours") from None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from error
 

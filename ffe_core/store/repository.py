@@ -15,7 +15,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, select, update
 
 from ffe_core.domain.clock import require_utc
-from ffe_core.domain.codec import canonical_json, restore
+from ffe_core.domain.codec import canonical_json, plain, restore
 from ffe_core.domain.decisions import Decision
 from ffe_core.errors import SafetyRefusal, StoreError, UsageError
 from ffe_core.store.database import Database
@@ -322,6 +322,13 @@ def without_hashes(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: value for name, value in record.items() if name not in _HASHES}, "decision": decision}
 
 
+def spelled(value: Any) -> bytes:
+    """``canonical_json`` of what is plain already, without walking it once more in Python."""
+    return json.dumps(
+        value, default=plain, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+    ).encode()
+
+
 def columns_of(decision: Mapping[str, Any]) -> dict[str, Any]:
     """The columns that repeat what the record says. Raises ``KeyError``, ``TypeError``, ``ValueError``."""
     return {
@@ -345,7 +352,7 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
         columns = columns_of(stripped["decision"])
         if UUID(columns["id"]).version != 4 or str(UUID(columns["id"])) != columns["id"]:
             raise ValueError(f"id {columns['id']!r} is no UUID of version 4 in lower case")
-        text = canonical_json(stripped)
+        text = spelled(stripped)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a decision record: {type(error).__name__} {error}") from error
     return {**columns, "bytes": len(text), "record": text.decode()}

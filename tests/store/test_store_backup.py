@@ -236,6 +236,7 @@ def test_copying_to_postgresql_and_back_gives_equal_rows(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_hundred_thousand_decisions_arrive_equal_on_postgresql(sqlite_store: Store, postgres_url: str) -> None:
     sqlite_store.append_many(many(100_000))
 
