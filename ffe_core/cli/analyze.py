@@ -89,7 +89,10 @@ def analyze(
     from ffe_core.cli.render import print_decision, print_ranking
 
     if len(wanted) == 1:
-        session.emit(data[0], lambda console: print_decision(console, ranked[0], show_pulse=show_pulse))
+        threshold = session.settings.decision.threshold
+        session.emit(
+            data[0], lambda console: print_decision(console, ranked[0], show_pulse=show_pulse, threshold=threshold)
+        )
     else:
         session.emit(
             {"decisions": data, "errors": [error.message for error in errors]},

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ffe_core.cli.output import clean
+from ffe_core.domain.assets import PULSE_TIMEFRAMES
 from ffe_core.domain.codec import decimal_text
 from ffe_core.domain.numbers import format_price
 from ffe_core.domain.trading import Action, Effect
@@ -31,8 +32,10 @@ _EFFECT_WORDS = {
 }
 
 
-def print_decision(console: Console, decision: Decision, *, show_pulse: bool = False) -> None:
-    """The whole decision as a screenful."""
+def print_decision(
+    console: Console, decision: Decision, *, show_pulse: bool = False, threshold: float | None = None
+) -> None:
+    """The whole decision as a screenful; an entry less sure than ``threshold`` (a fraction) is marked."""
     if decision.market.synthetic:
         console.print(Text("SYNTHETIC MARKET: these prices are invented", style="bold magenta"))
     head = Text(f"{decision.asset_pair}  ")
@@ -41,6 +44,8 @@ def print_decision(console: Console, decision: Decision, *, show_pulse: bool = F
     head.append(f"  {_effect(decision)}")
     console.print(head)
     console.print(Text(clean(decision.reasoning)))
+    if threshold is not None and decision.is_entry and decision.confidence / 100 < threshold:
+        console.print(Text(f"BELOW THE THRESHOLD of {threshold:.0%}: kept, not to be acted on", style="bold yellow"))
     if decision.signal_only:
         console.print(Text("SIGNAL ONLY: no known balance, so no size", style="bold yellow"))
     console.print(_facts(decision))
@@ -135,7 +140,8 @@ def _rulings(decision: Decision) -> Table:
 
 def _pulse(decision: Decision) -> Table:
     table = Table("frame", "trend", "signal", "RSI", "MACD", "%B", "ADX", "ATR", title="pulse", title_justify="left")
-    for name, frame in decision.pulse.frames.items():
+    for name in PULSE_TIMEFRAMES:
+        frame = decision.pulse.frames.get(name)
         if frame is None:
             table.add_row(name.value, Text("no data", style="dim"), *("-",) * 6)
         else:

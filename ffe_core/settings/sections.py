@@ -242,10 +242,6 @@ class RiskSettings(Section):
 class ExecutionSettings(Section):
     platform: Name = Field(default="paper", description="venue of orders, instrument rules and quotes")
     allow_short: bool = Field(default=False, description="whether a SELL without a position may open a short one")
-    on_opposite: Literal["close", "reverse"] = Field(
-        default="close",
-        description="what an opposite signal does to a position: close it, or close it and open the other side",
-    )
     entry_agreement: Fraction = Field(
         default=0.6, description="share of the weight that must agree before a position is opened"
     )
