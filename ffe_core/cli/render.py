@@ -44,7 +44,7 @@ def print_decision(
     head.append(f"  {_effect(decision)}")
     console.print(head)
     console.print(Text(clean(decision.reasoning)))
-    if threshold is not None and decision.is_entry and decision.confidence / 100 < threshold:
+    if threshold is not None and decision.effect.is_entry and decision.confidence / 100 < threshold:
         console.print(Text(f"BELOW THE THRESHOLD of {threshold:.0%}: kept, not to be acted on", style="bold yellow"))
     if decision.signal_only:
         console.print(Text("SIGNAL ONLY: no known balance, so no size", style="bold yellow"))

@@ -18,6 +18,7 @@ from enum import Enum
 from functools import cache
 from typing import Any
 
+from ffe_core.domain.assets import PULSE_TIMEFRAMES
 from ffe_core.domain.clock import iso
 from ffe_core.domain.decisions import Decision, Opinion
 from ffe_core.domain.market import FramePulse, Market, Pulse
@@ -170,16 +171,16 @@ def market_data(market: Market) -> dict[str, Any]:
 
 def pulse_data(pulse: Pulse) -> dict[str, Any]:
     return {
-        "timeframes": {
-            name.value: None if frame is None else frame_data(frame) for name, frame in pulse.frames.items()
-        },
+        "timeframes": {name.value: _frame_data(pulse.frames.get(name)) for name in PULSE_TIMEFRAMES},
         "confluence": plain(pulse.confluence),
         "missing": plain(pulse.missing),
         "summary": pulse.summary,
     }
 
 
-def frame_data(frame: FramePulse) -> dict[str, Any]:
+def _frame_data(frame: FramePulse | None) -> dict[str, Any] | None:
+    if frame is None:
+        return None
     data: dict[str, Any] = plain(frame)
     del data["timeframe"]
     return data

@@ -17,10 +17,10 @@ from ffe_core.domain.decisions import BriefRequest, Decision, Opinion
 from ffe_core.domain.market import Candles, Regime
 from ffe_core.domain.trading import Instrument, Mode, Portfolio
 from ffe_core.engine.decide import DecisionInputs, decide, decision_of
-from ffe_core.engine.record import describe_candles, record_of, restore_decision
+from ffe_core.engine.record import Part, Parts, describe_candles, record_of, restore_decision
 from ffe_core.engine.replay import Replayed, replay_record
-from ffe_core.ensemble.tiers import EnsembleRules
-from ffe_core.errors import DataError, FfeError, NoData, SafetyRefusal, UsageError
+from ffe_core.ensemble.tiers import FALLBACK_STRATEGIES, EnsembleRules
+from ffe_core.errors import DataError, FfeError, SafetyRefusal, UsageError
 from ffe_core.ports import AIProvider, FlatAccount, MarkToMarket, Platform
 from ffe_core.risk.sizing import Exits, Kelly, SizingRules
 
@@ -95,6 +95,7 @@ class Engine:
         return self._feed(self.settings.data.sources)
 
     def _feed(self, sources: Sequence[str]) -> Feed:
+        from ffe_core.market.cache import HistoryCache
         from ffe_core.market.feed import Feed
 
         data = self.settings.data
@@ -103,6 +104,7 @@ class Engine:
             clock=self.clock,
             ttl=data.cache_ttl,
             max_entries=data.memory_cache_entries,
+            history=HistoryCache(self.settings.paths.cache / "candles", self.clock),
         )
 
     def close(self) -> None:
@@ -155,18 +157,16 @@ class Engine:
         """
         wanted = self.asset(asset) if isinstance(asset, str) else asset
         panel = self._panel(providers)
-        as_of = require_utc(at) if at is not None else self.clock.now()
-        gathered = self._gather(wanted, as_of, source, indicators, hypothetical=at is not None)
+        gathered = self._gather(wanted, None if at is None else require_utc(at), source, indicators)
         inputs = self._ask(gathered, panel)
-        strategies, rules = self.registry.strategies_by_name(), self.registry.rules_by_name()
-        decided = decide(inputs, strategies, list(rules.values()))
+        decided = decide(inputs, self.registry.strategies_by_name(), list(self.registry.rules_by_name().values()))
         decision = decision_of(self._new_id(), self.clock.now(), inputs, decided)
         record = record_of(
             decision,
             inputs,
             settings=self.settings.recorded(),
             plugins=self.registry.versions(),
-            parts={"strategies": tuple(strategies), "rules": tuple(rules)},
+            parts=self._parts(),
             candles={name.value: describe_candles(gathered.found.series.get(name)) for name in gathered.found.series},
             errors={"frames": {name.value: held for name, held in gathered.found.errors.items()}},
         )
@@ -175,6 +175,16 @@ class Engine:
         self.registry.emit("ffe_decision_made", decision=decision)
         return Analysis(decision, (*gathered.warnings, *self.registry.problem_lines()))
 
+    def _parts(self) -> Parts:
+        """The strategies and rules that take part, in their order: what a replay needs."""
+        asked = (self.settings.ensemble.strategy, *FALLBACK_STRATEGIES)
+        return {
+            "strategies": [
+                Part(name, offer.plugin) for name, offer in self.registry.strategies.items() if name in asked
+            ],
+            "rules": [Part(name, offer.plugin) for name, offer in self.registry.rules.items()],
+        }
+
     def _panel(self, names: Sequence[str]) -> dict[str, AIProvider]:
         """Providers by name in the order asked for; what the user names must be there."""
         wanted: list[str] = []
@@ -182,26 +192,23 @@ class Engine:
             wanted += self.settings.ai.providers if name == ENSEMBLE else [name]
         return {name: self.registry.require("provider", name) for name in dict.fromkeys(wanted)}
 
-    def _gather(
-        self, asset: Asset, as_of: datetime, source: str | None, indicators: Sequence[str], *, hypothetical: bool
-    ) -> _Gathered:
-        """Everything that is looked up, before anybody is asked."""
+    def _gather(self, asset: Asset, at: datetime | None, source: str | None, indicators: Sequence[str]) -> _Gathered:
+        """Everything that is looked up, before anybody is asked. With ``at`` the account is a supposed one."""
         from ffe_core.ai.briefing import build_briefing
         from ffe_core.analysis.pulse import build_pulse
         from ffe_core.market.snapshot import snapshot, with_divergence
 
         settings = self.settings
         feed = self.feed if source is None else self._feed([source])
-        found = feed.series(asset, as_of, bars=settings.data.bars)
+        found = feed.series(asset, at, bars=settings.data.bars)
+        as_of = found.as_of
         freshness, status = self._timing(asset, found, as_of)
         market = snapshot(found.series, settings.decision.timeframe, freshness, status)
         if market.synthetic and settings.mode is Mode.LIVE:
             raise SafetyRefusal("synthetic prices in live mode", hint="set data.sources to a source of real prices")
-        warnings: list[str] = []
         price = Decimal(repr(market.price))
-        account = self._account(asset, price, synthetic=market.synthetic, hypothetical=hypothetical, feed=feed)
+        account = self._account(asset, price, synthetic=market.synthetic, hypothetical=at is not None, feed=feed)
         market = with_divergence(market, account.quote, settings.data.price_divergence)
-        warnings += [*account.warnings, *market.remarks]
         candles = found.series[settings.decision.timeframe]
         assert candles is not None  # noqa: S101 - snapshot raised otherwise
         pulse = build_pulse(asset, as_of, found.series, indicators=(*settings.pulse.indicators, *indicators))
@@ -233,7 +240,7 @@ class Engine:
             risk_settings={"entry_agreement": settings.execution.entry_agreement},
             seed=_seed(asset, as_of),
         )
-        return _Gathered(inputs, found, tuple(dict.fromkeys(warnings)))
+        return _Gathered(inputs, found, tuple(dict.fromkeys((*account.warnings, *market.remarks))))
 
     def _timing(self, asset: Asset, found: FeedResult, as_of: datetime) -> tuple[Any, Any]:
         from ffe_core.market.freshness import freshness_of
@@ -311,9 +318,7 @@ class Engine:
             return replace(portfolio, stale=True)
 
     def _last_price(self, feed: Feed, asset: Asset) -> Decimal:
-        candles = feed.candles(asset, self.settings.decision.timeframe, end=self.clock.now(), bars=1)
-        if not len(candles):
-            raise NoData(f"no price of {asset}")
+        candles = feed.candles(asset, self.settings.decision.timeframe, bars=1)
         return Decimal(repr(candles.close[-1]))
 
     # look back

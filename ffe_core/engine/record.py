@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,25 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A strategy or a rule that took part, and the plugin that brought it."""
+
+    name: str
+    plugin: str
+
+
+#: ``strategies`` and ``rules``, in the order in which they were asked
+type Parts = Mapping[str, Sequence[Part]]
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A stored decision read back: typed where replay needs types, plain otherwise."""
 
     decision: Mapping[str, Any]
     inputs: DecisionInputs
     plugins: Mapping[str, str]
-    parts: Mapping[str, tuple[str, ...]]
+    parts: Parts
 
 
 def record_of(
@@ -31,11 +43,11 @@ def record_of(
     *,
     settings: Mapping[str, Any],
     plugins: Mapping[str, str],
-    parts: Mapping[str, tuple[str, ...]],
+    parts: Parts,
     candles: Mapping[str, Mapping[str, Any] | None],
     errors: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """``plugins``: name to version of all that were active; ``parts``: the strategies and rules that took part."""
+    """``plugins``: name to version of all that were active; ``parts``: the strategies and rules asked."""
     body = plain(decision)
     del body["hash"], body["previous_hash"]
     return {
@@ -58,7 +70,7 @@ def read_record(record: Mapping[str, Any]) -> Record:
         decision=record["decision"],
         inputs=restore(DecisionInputs, record["inputs"]),
         plugins=record["plugins"],
-        parts={kind: tuple(names) for kind, names in record["parts"].items()},
+        parts={kind: [restore(Part, part) for part in parts] for kind, parts in record["parts"].items()},
     )
 
 

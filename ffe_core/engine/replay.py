@@ -9,7 +9,7 @@ from typing import Any
 
 from ffe_core.domain.codec import canonical_json, plain
 from ffe_core.engine.decide import decide, decision_of
-from ffe_core.engine.record import Record, read_record
+from ffe_core.engine.record import Part, Record, read_record
 from ffe_core.errors import PluginError, VerificationFailed
 from ffe_core.ports import AggregationStrategy, RiskRule
 
@@ -50,13 +50,10 @@ def replay_record(
     except (ValueError, KeyError, TypeError) as error:
         raise VerificationFailed(f"the record cannot be read: {error}") from error
     _same_plugins(held, plugins)
-    missing = [name for name in held.parts["rules"] if name not in rules]
-    if missing:
-        raise PluginError(missing[0], "a risk rule that judged this decision is not there now")
     decided = decide(
         held.inputs,
-        {name: strategies[name] for name in held.parts["strategies"] if name in strategies},
-        [rules[name] for name in held.parts["rules"]],
+        {part.name: _there(strategies, part) for part in held.parts["strategies"]},
+        [_there(rules, part) for part in held.parts["rules"]],
     )
     decision_id = str(held.decision["id"])
     again = plain(decision_of(decision_id, datetime.fromisoformat(held.decision["created_at"]), held.inputs, decided))
@@ -67,7 +64,9 @@ def replay_record(
 
 
 def _same_plugins(held: Record, present: Mapping[str, str]) -> None:
-    for name, version in held.plugins.items():
+    needed = {part.plugin for parts in held.parts.values() for part in parts}
+    for name in sorted(needed):
+        version = held.plugins[name]
         now = present.get(name)
         if now != version:
             raise PluginError(
@@ -75,6 +74,12 @@ def _same_plugins(held: Record, present: Mapping[str, str]) -> None:
                 f"the decision was made with version {version}, here is {now or 'none'}",
                 hint="replay needs the plugins that took part, in the versions that took part",
             )
+
+
+def _there[T](objects: Mapping[str, T], part: Part) -> T:
+    if part.name not in objects:
+        raise PluginError(part.plugin, f"{part.name}, which took part in this decision, is not there now")
+    return objects[part.name]
 
 
 def _differences(before: Any, after: Any, path: str = "") -> list[Difference]:

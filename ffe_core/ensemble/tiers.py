@@ -27,6 +27,7 @@ NO_PROVIDER = "no_provider"
 RULE_FALLBACK = "rule_fallback"
 #: after the configured strategy, in this order: strategy name, tier name, how many votes it takes
 _FALLBACKS = (("majority", "majority_voting", 2), ("average", "simple_average", 2), ("best", SINGLE, 1))
+FALLBACK_STRATEGIES = tuple(name for name, _, _ in _FALLBACKS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def snapshot(
         bar_low=candles.low[last],
         bar_volume=candles.volume[last],
         bar_closed_at=from_ms(candles.close_time(last)),
-        shape=candle_shape(candles, last),
+        shape=candle_shape(candles.open[last], candles.high[last], candles.low[last], candles.close[last]),
         remarks=candles.remarks,
     )
 

@@ -21,14 +21,14 @@ from ffe_core.builtin.gate import ffe_risk_rules
 from ffe_core.builtin.voting import ffe_aggregation_strategies
 from ffe_core.domain.codec import canonical_json, decision_data
 from ffe_core.engine.decide import DecisionInputs, decide, decision_of
-from ffe_core.engine.record import record_of, restore_decision
+from ffe_core.engine.record import Part, record_of, restore_decision
 from ffe_core.engine.replay import replay_record
 from ffe_core.ensemble.tiers import EnsembleRules
 from tests.risk.builders import AT, BTC, account, held, instrument, market, pulse, sizing
 
 STRATEGIES = {strategy.name: strategy for strategy in ffe_aggregation_strategies()}
 RULES = {rule.name: rule for rule in ffe_risk_rules()}
-PLUGINS = {"rules": "0.1.0", "voting": "0.1.0"}
+PLUGINS = {"rules": "0.1.0", "voting": "0.1.0", "gate": "0.1.0"}
 
 
 def said(provider, action="BUY", confidence=80):
@@ -58,8 +58,9 @@ def decided(given):
 
 def recorded(given):
     record = record_of(
-        decided(given), given, settings={}, plugins=PLUGINS,
-        parts={"strategies": tuple(STRATEGIES), "rules": tuple(RULES)}, candles={}, errors={},
+        decided(given), given, settings={}, plugins=PLUGINS, candles={}, errors={},
+        parts={"strategies": [Part(name, "voting") for name in STRATEGIES],
+               "rules": [Part(name, "gate") for name in RULES]},
     )  # fmt: skip
     return json.loads(canonical_json(record))
 
@@ -148,10 +149,14 @@ def test_recorded_settings_win_over_present_ones():
     assert replayed(recorded(given)).same
 
 
-@pytest.mark.parametrize("present", [{"rules": "0.1.0"}, {"rules": "0.2.0", "voting": "0.1.0"}])
+@pytest.mark.parametrize("present", [{"gate": "0.1.0"}, {"gate": "0.2.0", "voting": "0.1.0"}])
 def test_replay_wants_the_plugins_that_took_part_in_their_versions(present):
     with pytest.raises(PluginError, match=r"0\.1\.0"):
         replayed(recorded(inputs()), plugins=present)
+
+
+def test_replay_does_not_mind_plugins_that_took_no_part():
+    assert replayed(recorded(inputs()), plugins={"voting": "0.1.0", "gate": "0.1.0", "newcomer": "3"}).same
 
 
 def test_replay_wants_the_rules_that_took_part():
