@@ -179,6 +179,9 @@ class PaperPlatform:
             return known
         if order.type is not OrderType.MARKET:
             raise Refused(f"paper fills market orders only, not {order.type}")
+        step = self.instrument(order.asset).quantity_increment
+        if order.quantity % step:
+            raise Refused(f"paper trades {order.asset} in steps of {step:f}, not {order.quantity}")
         mark = self._mark(order.asset)
         slip = self.context.costs.slippage * order.side.sign
         price = (mark * (ONE + slip)).quantize(_PRICE_STEP, ROUND_HALF_EVEN)
