@@ -105,11 +105,15 @@ def secrets_in(section: object) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Calls one plugin's code. ``deadline`` in seconds is a hook's; work that waits for a network has ``patience``."""
+    """Calls one plugin's code. ``deadline`` in seconds is a hook's; work that waits for a network has ``patience``.
+
+    ``extra`` seconds are for an isolated plugin, whose process is killed at the deadline and may have to start anew.
+    """
 
     plugin: str
     deadline: float
     secrets: tuple[str, ...] = ()
+    extra: float = 0.0
 
     @property
     def patience(self) -> float:
@@ -137,7 +141,7 @@ class Guard:
         def work() -> T:
             return check(function(*given, **named))
 
-        limit = self.deadline if deadline is None else deadline
+        limit = (self.deadline if deadline is None else deadline) + self.extra
         try:
             outcome: T | _Failure = start(lambda: _contained(work), name=f"ffe {self.plugin} {what}").result(limit)
         except TimeoutError:
@@ -154,10 +158,10 @@ class Guard:
     def _cleaned(self, outcome: _Failure) -> Exception:
         hint = getattr(outcome.error, "hint", None)
         text = outcome.text.removeprefix("ValueError: ")
-        return _of_ours(type(outcome.error), self.line(text), None if hint is None else self.line(hint))
+        return error_of(type(outcome.error), self.line(text), None if hint is None else self.line(hint))
 
 
-def _of_ours(kind: type[BaseException], text: str, hint: str | None) -> Exception:
+def error_of(kind: type[BaseException], text: str, hint: str | None) -> Exception:
     """An error of the nearest kind that is not the plugin's own class, since nobody else can catch that."""
     known = next(base for base in kind.__mro__ if base.__module__ in ("ffe_core.errors", "builtins"))
     made = cast("Exception", known.__new__(known, text))

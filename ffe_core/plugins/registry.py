@@ -88,29 +88,33 @@ class Registry:
     workers: list[Worker] = field(default_factory=list)
     _offers: dict[str, dict[str, Offer[Any]]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
 
+    def offers(self, kind: str) -> Mapping[str, Offer[Any]]:
+        """By name; ``kind`` is one of ``KINDS``."""
+        return MappingProxyType(self._offers[kind])
+
     @property
     def sources(self) -> Mapping[str, Offer[DataSource]]:
-        return MappingProxyType(self._offers["source"])
+        return self.offers("source")
 
     @property
     def providers(self) -> Mapping[str, Offer[AIProvider]]:
-        return MappingProxyType(self._offers["provider"])
+        return self.offers("provider")
 
     @property
     def strategies(self) -> Mapping[str, Offer[AggregationStrategy]]:
-        return MappingProxyType(self._offers["strategy"])
+        return self.offers("strategy")
 
     @property
     def rules(self) -> Mapping[str, Offer[RiskRule]]:
-        return MappingProxyType(self._offers["rule"])
+        return self.offers("rule")
 
     @property
     def platforms(self) -> Mapping[str, Offer[Platform]]:
-        return MappingProxyType(self._offers["platform"])
+        return self.offers("platform")
 
     @property
     def executors(self) -> Mapping[str, Offer[Executor]]:
-        return MappingProxyType(self._offers["executor"])
+        return self.offers("executor")
 
     def source(self, name: str) -> DataSource:
         """Raises ``UnknownName``, like its siblings below."""
