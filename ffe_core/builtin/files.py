@@ -34,7 +34,7 @@ from ffe_core import (
     Timeframe,
     hookimpl,
 )
-from ffe_core.market.quality import QualityReport, read_file
+from ffe_core.market.quality import QualityReport, check_candles, read_file
 
 NAME = "files"
 FOLDER = "candles"
@@ -140,8 +140,10 @@ class FileSource:
         found = None if bars is None else bars.between(start, until)
         if not found:
             raise NoData(f"files: no {asset} {timeframe} bars in the span asked for; {_span(chosen)}")
-        remarks = tuple(finding.line() for finding in (*known.repairs, *known.remarks))
-        return replace(found if limit is None else found.tail(limit), remarks=remarks)
+        wanted = found if limit is None else found.tail(limit)
+        seen = check_candles(wanted.as_of(until))
+        remarks = tuple(finding.line() for finding in (*known.repairs, *known.remarks, *seen.remarks))
+        return replace(wanted, remarks=remarks)
 
     def holdings(self) -> Sequence[Holding]:
         """One per file that can be read, in order of name."""

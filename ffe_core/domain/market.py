@@ -7,7 +7,7 @@ import math
 import operator
 import sys
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -148,8 +148,8 @@ class Candles:
 
     def between(self, start: datetime | None, end: datetime | None) -> Self:
         """Bars that open in ``[start, end)``."""
-        first = 0 if start is None else bisect_right(self.time, to_ms(start) - 1)
-        last = len(self) if end is None else bisect_right(self.time, to_ms(end) - 1)
+        first = 0 if start is None else bisect_left(self.time, _not_before(start))
+        last = len(self) if end is None else bisect_left(self.time, _not_before(end))
         return self if (first, last) == (0, len(self)) else self.slice(first, max(first, last))
 
     def as_of(self, at: datetime) -> Self:
@@ -202,7 +202,13 @@ class Candles:
         return made
 
 
-def _restore(  # noqa: PLR0917 - pickle rebuilds by position
+def _not_before(at: datetime) -> int:
+    """The first whole millisecond that is not before ``at``."""
+    milliseconds = to_ms(at)
+    return milliseconds if from_ms(milliseconds) == at else milliseconds + 1
+
+
+def _restore(
     asset: Asset,
     timeframe: Timeframe,
     source: str,

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 from ffe_core.domain.assets import Asset, AssetKind, DayBoundary, Timeframe
 from ffe_core.domain.clock import from_ms, iso, to_ms
@@ -26,6 +27,7 @@ from ffe_core.errors import BadData
 from ffe_core.market.instants import read_stamps
 from ffe_core.market.remarks import remarks_on
 from ffe_core.market.report import Finding, Findings, Place, QualityReport
+from ffe_core.market.spotless import is_spotless
 from ffe_core.market.tables import RawTable, read_table
 
 __all__ = ["Finding", "Place", "QualityReport", "Reading", "check_candles", "read_file", "read_rows"]
@@ -194,6 +196,9 @@ def _judge(
     kind: AssetKind,
     timezone: str | None,
 ) -> Reading:
+    if is_spotless(table, timeframe, kind, to_ms(now)):
+        stamps, columns = cast("array[int]", table.stamps), cast("dict[str, array[float]]", table.values)
+        return Reading(origin, kind, timeframe, stamps, columns, _report(found))
     rows = list(table.rows)
     times = read_stamps(table.stamps, rows, table.exact, timezone, found)
     columns = {name: _numbers(table.values[name]) for name in COLUMNS}

@@ -7,11 +7,11 @@ change them; how thin and how flat a series is, is a share of the bars that it i
 from __future__ import annotations
 
 import math
+import operator
 from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
-from itertools import pairwise
 from statistics import median
 from zoneinfo import ZoneInfo
 
@@ -62,9 +62,9 @@ def _gaps(candles: Candles, found: Findings) -> None:
     step = candles.timeframe.milliseconds
     times = candles.time.tolist()
     absent = 0
-    for index, (before, after) in enumerate(pairwise(times), start=1):
-        if after - before <= step:
-            continue
+    steps = map(operator.sub, times[1:], times)
+    for index in (at for at, length in enumerate(steps, start=1) if length > step):
+        before, after = times[index - 1], times[index]
         missing = absent_bars(before, after, candles.timeframe, candles.asset.kind)
         if missing:
             absent += missing
@@ -155,7 +155,10 @@ def _flat(candles: Candles, found: Findings) -> None:
     run = 1
     last: float | None = None
     frozen_from = 0
-    for index, (high, low) in enumerate(zip(candles.high.tolist(), candles.low.tolist(), strict=True)):
+    highs, lows = candles.high.tolist(), candles.low.tolist()
+    if not any(map(operator.eq, highs, lows)):
+        return
+    for index, (high, low) in enumerate(zip(highs, lows, strict=True)):
         if high > low:
             last = None
             continue
@@ -177,6 +180,8 @@ def _jumps(candles: Candles, found: Findings) -> None:
     """A bar whose high or low is far from the median of the five closes before it, in the usual ranges of the past."""
     may_split = candles.asset.kind in (AssetKind.STOCK, AssetKind.UNKNOWN)
     opens, highs, lows, closes = (getattr(candles, name).tolist() for name in ("open", "high", "low", "close"))
+    if _is_calm(opens, highs, lows, closes):
+        return
     usual = 0.0
     for index, (high, low, close) in enumerate(zip(highs, lows, closes, strict=True)):
         if index:
@@ -196,6 +201,15 @@ def _jumps(candles: Candles, found: Findings) -> None:
         weight = max(1 / RANGE_MEMORY, 1 / (index + 1))
         # One wild bar must not widen what counts as usual for the next fifty.
         usual += ((min(extent, RANGE_CAP * usual) if index > RECENT_CLOSES else extent) - usual) * weight
+
+
+def _is_calm(opens: list[float], highs: list[float], lows: list[float], closes: list[float]) -> bool:
+    """Whether no bar can be a jump or a split, told by whole columns: most series end here."""
+    if min(closes, default=0.0) <= 0:
+        return False
+    furthest_up = max(map(operator.truediv, highs[1:], closes), default=1.0)
+    furthest_down = min(map(operator.truediv, lows[1:], closes), default=1.0)
+    return furthest_up <= 1 + JUMP_AT_LEAST and furthest_down >= 1 - JUMP_AT_LEAST
 
 
 def _is_split(ratio: float) -> bool:
