@@ -61,6 +61,7 @@ def analyze(
     Any spelling of a pair will do: BTCUSD, btc-usd, BTC/USD. Of several assets the decisions are ranked, those worth
     acting on first; one that fails does not stop the others.
     """
+    from ffe_core.domain.assets import AssetKind
     from ffe_core.domain.codec import decision_data
     from ffe_core.engine import rank
 
@@ -69,7 +70,7 @@ def analyze(
     decisions: list[Decision] = []
     errors: list[FfeError] = []
     for asset in wanted.values():
-        if asset.is_short_name:
+        if asset.is_short_name and asset.kind is AssetKind.UNKNOWN:
             session.warn(f"{asset} is shorter than any pair; was a pair such as {asset}USD meant?")
         try:
             analysis = engine.analysis(asset, at=at, source=source, providers=providers, indicators=indicators)

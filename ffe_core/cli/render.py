@@ -72,7 +72,7 @@ def _facts(decision: Decision) -> Table:
     rows = [
         ("as of", f"{decision.as_of:%Y-%m-%d %H:%M:%S} UTC, {decision.mode} mode, source {clean(market.source)}"),
         ("price", f"{format_price(market.price)}, {change} in a day, daily range {volatility}"),
-        ("data", clean(market.freshness.message) or f"fresh, next bar overdue by {market.freshness.age}"),
+        ("data", clean(market.freshness.message) or "fresh"),
         ("regime", decision.regime.value.replace("_", " ")),
         ("pulse", _pulse_line(decision)),
     ]

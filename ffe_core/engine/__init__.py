@@ -203,7 +203,7 @@ class Engine:
         found = feed.series(asset, at, bars=settings.data.bars)
         as_of = found.as_of
         freshness, status = self._timing(asset, found, as_of)
-        market = snapshot(found.series, settings.decision.timeframe, freshness, status)
+        market = snapshot(found, settings.decision.timeframe, freshness, status)
         if market.synthetic and settings.mode is Mode.LIVE:
             raise SafetyRefusal("synthetic prices in live mode", hint="set data.sources to a source of real prices")
         price = Decimal(repr(market.price))

@@ -127,15 +127,18 @@ def _nothing(proposal: Proposal, why: str) -> Proposal:
 def decision_of(decision_id: str, created_at: datetime, inputs: DecisionInputs, decided: Decided) -> Decision:
     """The decision as people and programs read it.
 
-    What a risk rule forbids is a HOLD: nobody who reads only the action shall be told to do it. What the panel wanted
-    stays in the reasoning and in the metadata.
+    What a risk rule forbids is a HOLD, and so is anything but an exit on data too old to act on: nobody who reads only
+    the action shall be told to do it. What the panel wanted stays in the reasoning and in the metadata.
     """
     briefing, verdict, judgement = inputs.briefing, decided.verdict, decided.judgement
     proposal = _nothing(judgement.proposal, "vetoed") if judgement.vetoed else judgement.proposal
     reasoning = verdict.reasoning
+    stale = not briefing.market.freshness.is_fresh and not proposal.is_exit
     if judgement.vetoed:
         reasons = "; ".join(judgement.veto_reasons) or "nothing tradable is left"
         reasoning = f"[vetoed: {reasons}; the panel said {verdict.action} {verdict.confidence}] {reasoning}"
+    elif stale:
+        reasoning = f"[{briefing.market.freshness.message}] {reasoning}"
     held = briefing.position
     return Decision(
         id=decision_id,
@@ -144,7 +147,7 @@ def decision_of(decision_id: str, created_at: datetime, inputs: DecisionInputs, 
         as_of=briefing.as_of,
         created_at=created_at,
         mode=briefing.mode,
-        action=Action.HOLD if judgement.vetoed else verdict.action,
+        action=Action.HOLD if judgement.vetoed or stale else verdict.action,
         effect=proposal.effect,
         effect_reason=proposal.effect_reason,
         confidence=verdict.confidence,

@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from ffe_core.analysis.regime import daily_volatility
 from ffe_core.analysis.shape import candle_shape
-
 from ffe_core.domain.assets import NEW_YORK, AssetKind, Timeframe
 from ffe_core.domain.clock import from_ms
 from ffe_core.domain.market import Candles, Freshness, Market, MarketStatus, Quote
 from ffe_core.errors import NoData
+from ffe_core.market.feed import FeedResult
 
 _DAY = 86_400_000
 #: a forex Monday looks back over the week-end; beyond this a "day's change" would be a story about something else
 _LONGEST_LOOK_BACK = 7 * _DAY
 
 
-def snapshot(
-    series: Mapping[Timeframe, Candles | None], timeframe: Timeframe, freshness: Freshness, status: MarketStatus
-) -> Market:
-    """The market by the last complete bar of ``timeframe``; ``series`` must already be cut to the as-of instant.
+def snapshot(found: FeedResult, timeframe: Timeframe, freshness: Freshness, status: MarketStatus) -> Market:
+    """The market by the last complete bar of ``timeframe``.
 
-    Raises ``NoData`` where that frame has no complete bar, naming the frames that have.
+    Raises ``NoData`` where that frame has no complete bar, with what each source said and which frames there are.
     """
+    series = found.series
     candles = series.get(timeframe)
     if candles is None or not len(candles):
         held = [name.value for name, bars in series.items() if bars is not None and len(bars)]
+        said = "; ".join(found.errors.get(timeframe, ())) or "none was asked for"
         raise NoData(
-            f"no complete {timeframe} bar",
-            hint=f"there are bars of {', '.join(held)}; set decision.timeframe" if held else None,
+            f"no complete {timeframe} bar of {found.asset}: {said}",
+            hint=f"there are bars of {', '.join(held)}: FFE_DECISION__TIMEFRAME={held[-1]}" if held else None,
         )
     last = len(candles) - 1
     return Market(

@@ -89,6 +89,13 @@ def test_a_vetoed_entry_reads_hold_and_still_says_what_the_panel_wanted():
     assert decision.ensemble_metadata["verdict_action"] == "BUY"
 
 
+def test_a_view_on_stale_data_that_has_no_effect_reads_hold_too():
+    stale = Freshness(False, "critical", 9e9, "281 days", "CRITICAL: data end 2026-02-13; use --at")
+    decision = decided(inputs(*(said(name, "SELL") for name in "abc"), shown=market(freshness=stale)))
+    assert (decision.action, decision.effect_reason) == (Action.HOLD, "shorts_not_allowed")
+    assert decision.reasoning.startswith("[CRITICAL: data end 2026-02-13; use --at]")
+
+
 def test_an_exit_on_stale_data_goes_through():
     stale = Freshness(False, "critical", 9e9, "2.50 hours", "CRITICAL: data is 2.50 hours old")
     selling = tuple(said(name, "SELL") for name in "abc")
