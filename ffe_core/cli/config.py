@@ -41,7 +41,6 @@ def show(session: Session, key: str | None, changed: bool) -> None:
         raise UnknownName("setting", key, _prefixes(row.key for row in everything))
     if changed:
         wanted = [row for row in wanted if row.origin != "default"]
-    _warn(session, settings)
 
     def render(console: Console) -> None:
         from rich.table import Table
@@ -369,11 +368,6 @@ def _load_plugins(session: Session, settings: Settings, *, quiet: bool = False) 
         if not quiet:
             session.warn(f"plugins cannot be loaded: {error}")
         return None, [str(error)]
-
-
-def _warn(session: Session, settings: Settings) -> None:
-    for line in settings.warnings:
-        session.warn(line)
 
 
 def _prefixes(keys: Any) -> list[str]:

@@ -44,13 +44,18 @@ class Session:
 
     @cached_property
     def settings(self) -> Settings:
-        """Raises ``SettingsError``. From here on, no secret of the settings is printed or logged."""
+        """Raises ``SettingsError``. From here on, no secret of the settings is printed or logged.
+
+        A secret in plain text in a file is warned of by name.
+        """
         from ffe_core import logs
         from ffe_core.settings import load_settings
 
         settings = load_settings(config=self.config)
         logs.register_secrets(settings)
         logs.configure(level="DEBUG" if self.verbose else settings.log.level, form=settings.log.format)
+        for line in settings.warnings:
+            self.warn(line)
         return settings
 
     @cached_property

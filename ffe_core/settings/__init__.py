@@ -37,7 +37,7 @@ from ffe_core.settings.sections import (
     SizingSettings,
     StoreSettings,
 )
-from ffe_core.settings.shapes import Fitter, bare, leaves_of, shape, translate
+from ffe_core.settings.shapes import Fitter, leaves_of, translate
 from ffe_core.settings.sources import Layer, Tree, VariableText, file_layer, read_dotenv, read_text, variables_layer
 
 __all__ = ["Paths", "Problem", "Settings", "SettingsProblems", "examine", "load_settings", "resolve_paths"]
@@ -258,10 +258,9 @@ def examine(
     variables = dict(os.environ if env is None else env)
     paths = resolve_paths(variables, home=home)
     layers, dotenv = _read_layers(paths, config, variables, overlay)
-    everywhere = [path for path, _ in leaves_of(Settings)]
     problems: list[Problem] = []
     for layer in layers:
-        fitter = Fitter(lambda path, layer=layer: _where((layer,), path), everywhere)  # type: ignore[misc]
+        fitter = Fitter(lambda path, layer=layer: _where((layer,), path), _every_path)  # type: ignore[misc]
         layer.tree = fitter.fit(layer.tree, Settings)
         problems += [*layer.problems, *fitter.problems]
     held = [problem for problem in problems if _in_plugin(problem)]
@@ -340,9 +339,15 @@ def _where(layers: Iterable[Layer], path: KeyPath) -> str:
     return ""
 
 
+def _every_path() -> list[KeyPath]:
+    return [path for path, _ in leaves_of(Settings)]
+
+
 def _empty_sections(model: type[BaseModel]) -> Tree:
-    sections = {name: bare(field.annotation) for name, field in model.model_fields.items()}
-    return {name: _empty_sections(kind) for name, kind in sections.items() if shape(kind) == "model"}
+    fields = ((name, field.annotation) for name, field in model.model_fields.items())
+    return {
+        name: _empty_sections(kind) for name, kind in fields if isinstance(kind, type) and issubclass(kind, BaseModel)
+    }
 
 
 def _at(tree: Any, path: Iterable[str]) -> Any:

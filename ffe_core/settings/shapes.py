@@ -162,7 +162,7 @@ def _json(text: str, wanted: str) -> Any:
 class Fitter:
     """Makes one place's tree fit a model, and keeps what does not fit as problems."""
 
-    def __init__(self, origin_of: OriginOf, everywhere: Iterable[Path] = ()) -> None:
+    def __init__(self, origin_of: OriginOf, everywhere: Callable[[], Iterable[Path]] = tuple) -> None:
         self.problems: list[Problem] = []
         self._origin_of = origin_of
         self._everywhere = everywhere
@@ -180,7 +180,7 @@ class Fitter:
             elif open_ended:
                 self._fit_open(fitted, key, value, here)
             else:
-                self.problems.append(unknown_key(here, self._origin_of(here), known, self._everywhere))
+                self.problems.append(unknown_key(here, self._origin_of(here), known, self._everywhere()))
         return fitted
 
     def _fit_field(self, fitted: Tree, key: str, value: Any, field: FieldInfo, here: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import stat
 from collections.abc import Callable
@@ -7,10 +8,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 
+from ffe_core.cli.render import print_decision
+from ffe_core.domain.trading import Effect
 from ffe_core.settings import Settings
 from ffe_core.settings.reference import entries
 from tests.cli.conftest import Run
+from tests.store.records import decision
 
 type Ffe = Callable[..., Run]
 
@@ -78,6 +83,16 @@ def test_a_secret_in_plain_text_is_told_at_once(ffe: Ffe, folder: Path) -> None:
     run = ffe("config", "show", "risk")
     assert "config.yaml:3 plugins.paper2.token: a secret in plain text" in run.err
     assert SECRET not in run.err
+
+
+def test_an_entry_below_the_threshold_is_marked() -> None:
+    entry = decision(effect=Effect.OPEN_LONG, confidence=57)
+    marked = {}
+    for threshold in (0.57, 0.58):
+        console = Console(file=io.StringIO(), width=200)
+        print_decision(console, entry, threshold=threshold)
+        marked[threshold] = "BELOW THE THRESHOLD" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert marked == {0.57: False, 0.58: True}
 
 
 def test_an_unknown_key_is_answered_with_the_nearest(ffe: Ffe) -> None:
