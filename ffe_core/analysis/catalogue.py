@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ffe_core.analysis.indicators import last
 from ffe_core.domain.market import Candles
-from ffe_core.errors import UnknownName
+from ffe_core.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,8 @@ def compute(name: str, candles: Candles, **params: Parameter) -> Mapping[str, fl
     """The values of indicator ``name`` at the last bar of ``candles``, under the library's column names in lower case.
 
     ``None`` where a value is undefined there or too few bars exist; with far too few the name itself is the only key.
-    Raises ``UnknownName`` for an indicator or parameter that does not exist.
+    Raises ``UnknownName`` for an indicator or parameter that does not exist, ``UsageError`` for a parameter's value
+    that the formula cannot take.
     """
     function = _functions().get(name.lower())
     if function is None:
@@ -66,8 +67,11 @@ def compute(name: str, candles: Candles, **params: Parameter) -> Mapping[str, fl
     arguments |= {**DEFAULTS.get(name, {}), **params}
     if "talib" in accepted:
         arguments["talib"] = False
-    with _library_warnings_off():
-        result = function(**arguments)
+    try:
+        with _library_warnings_off(), importlib.import_module("numpy").errstate(all="ignore"):
+            result = function(**arguments)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise UsageError(f"indicator {name} cannot be computed: {error}", hint="check its parameters") from error
     values = _last_values(name, result, len(candles))
     return _with_cloud(values, float(candles.close[-1])) if name == "ichimoku" else values
 

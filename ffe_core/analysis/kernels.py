@@ -26,8 +26,8 @@ type Triple = tuple[float, float, float]
 type Average = tuple[int, float]
 #: values seen, sum of the window, what rounding took from that sum
 type Sma = tuple[int, float, float]
-#: the mean, sum of squares of the window, what rounding took from it
-type Bollinger = tuple[Sma, float, float]
+#: the mean, squared deviations of the window, their largest value and bars since they were last taken afresh, last mean
+type Bollinger = tuple[Sma, float, float, int, float]
 #: closes seen, last close, mean gain, mean loss
 type Rsi = tuple[int, float, Average, Average]
 #: closes seen, fast mean, slow mean, signal
@@ -39,12 +39,12 @@ type Adx = tuple[int, float, float, float, float, float, float, Average]
 type StandardStates = tuple[Rsi, Macd, Bollinger, Sma, Average, Atr, Adx]
 
 NAN = math.nan
-SPLITTER = 134217729.0  # 2**27 + 1 halves the 53 bits of a double
-NO_DEVIATION = 1e-31
+FRESH_FOR = 512
+FAR_BELOW = 2.0**-20
 
 AVERAGE_START: Average = (0, 0.0)
 SMA_START: Sma = (0, 0.0, 0.0)
-BOLLINGER_START: Bollinger = (SMA_START, 0.0, 0.0)
+BOLLINGER_START: Bollinger = (SMA_START, 0.0, 0.0, 0, 0.0)
 RSI_START: Rsi = (0, 0.0, AVERAGE_START, AVERAGE_START)
 MACD_START: Macd = (0, AVERAGE_START, AVERAGE_START, AVERAGE_START)
 ATR_START: Atr = (0, 0.0, AVERAGE_START)
@@ -87,18 +87,6 @@ def exact_sum(a: float, b: float) -> tuple[float, float]:
     return total, (a - (total - part)) + (b - part)
 
 
-def exact_product(a: float, b: float) -> tuple[float, float]:
-    """``(product, rest)`` with product + rest == a * b exactly (Dekker 1971, splitting by Veltkamp)."""
-    wide = SPLITTER * a
-    a_head = wide - (wide - a)
-    a_tail = a - a_head
-    wide = SPLITTER * b
-    b_head = wide - (wide - b)
-    b_tail = b - b_head
-    product = a * b
-    return product, ((a_head * b_head - product) + a_head * b_tail + a_tail * b_head) + a_tail * b_tail
-
-
 def sma_step(state: Sma, values: Floats, i: int, period: int) -> tuple[Sma, float]:
     """Plain mean of ``values[i - period + 1 .. i]``; ``values[i - period]`` must still be there once it is full.
 
@@ -117,38 +105,50 @@ def sma_step(state: Sma, values: Floats, i: int, period: int) -> tuple[Sma, floa
     return (seen, total, rest), ((total + rest) / period if seen >= period else NAN)
 
 
+def squared_deviations(values: Floats, i: int, period: int) -> float:
+    """Sum of the squared deviations from their mean of ``values[i - period + 1 .. i]``, from nothing but those.
+
+    Measured from the window's own first value no more than a factor of ``period`` can cancel, and equal values give
+    exactly zero.
+    """
+    origin = values[i - period + 1]
+    total = 0.0
+    squares = 0.0
+    for j in range(i - period + 2, i + 1):
+        distance = values[j] - origin
+        total += distance
+        squares += distance * distance
+    spread = squares - total * total / period
+    return spread if spread > 0.0 else 0.0
+
+
 def bollinger_step(
     state: Bollinger, values: Floats, i: int, period: int, deviations: float
 ) -> tuple[Bollinger, Triple]:
     """``(upper, middle, lower)``: the plain mean, and ``deviations`` population deviations to either side.
 
-    The variance is the mean of squares less the square of the mean, which cancels away on prices far from zero: in
-    plain doubles a market that goes flat keeps the noise of its past as a band. So the sums, the products and their
-    difference all carry their rounding with them (about 106 bits). What then remains below ``NO_DEVIATION`` of the
-    price squared is less than a unit in the last place of the price: the bands have collapsed.
+    The mean of squares less the square of the mean cancels away on prices far from zero, and leaves a market that has
+    gone flat with the noise of its past as a band. So the squared deviations themselves are carried from window to
+    window (Welford 1962, with one value leaving for each that comes). Their rounding is small against the largest
+    value they have had, so they are taken afresh when they have fallen far below it, and now and then anyway.
     """
-    sma, squares, rest = state
-    value = values[i]
-    square, lost = exact_product(value, value)
-    rest += lost
-    if sma[0] >= period:
-        gone = values[i - period]
-        gone_square, lost = exact_product(gone, gone)
-        rest -= lost
-        square, lost = exact_sum(square, -gone_square)
-        rest += lost
-    squares, lost = exact_sum(squares, square)
-    rest += lost
-    sma, middle = sma_step(sma, values, i, period)
-    state = (sma, squares, rest)
+    sma, spread, peak, age, last_mean = state
+    sma, mean = sma_step(sma, values, i, period)
     if sma[0] < period:
-        return state, (NAN, NAN, NAN)
-    total, total_rest = exact_sum(sma[1], sma[2])
-    of_mean, of_mean_rest = exact_product(total, total)
-    of_squares, of_squares_rest = exact_product(squares, float(period))
-    spread = (of_squares - of_mean) + ((of_squares_rest - of_mean_rest) + (period * rest - 2.0 * total * total_rest))
-    width = math.sqrt(spread) / period * deviations if spread > NO_DEVIATION * of_mean else 0.0
-    return state, (middle + width, middle, middle - width)
+        return (sma, spread, peak, age, last_mean), (NAN, NAN, NAN)
+    if sma[0] > period:
+        value = values[i]
+        gone = values[i - period]
+        spread += (value - gone) * ((value - mean) + (gone - last_mean))
+        age += 1
+    if sma[0] == period or age == FRESH_FOR or spread < peak * FAR_BELOW:
+        spread = squared_deviations(values, i, period)
+        peak = spread
+        age = 0
+    if spread > peak:
+        peak = spread
+    width = math.sqrt(spread / period) * deviations
+    return (sma, spread, peak, age, mean), (mean + width, mean, mean - width)
 
 
 def rsi_step(state: Rsi, close: float, period: int) -> tuple[Rsi, float]:
@@ -220,8 +220,8 @@ def adx_step(state: Adx, high: float, low: float, close: float, period: int) -> 
         plus -= plus * weight
         minus -= minus * weight
         ranges -= ranges * weight
-    plus += up if up > down and up > 0.0 else 0.0
-    minus += down if down > up and down > 0.0 else 0.0
+    plus += up if (up > down) & (up > 0.0) else 0.0
+    minus += down if (down > up) & (down > 0.0) else 0.0
     ranges += true_range(high, low, last_close)
     seen += 1
     if seen <= period:
@@ -337,8 +337,8 @@ KERNELS = (
     ema_step,
     wilder_step,
     exact_sum,
-    exact_product,
     sma_step,
+    squared_deviations,
     bollinger_step,
     rsi_step,
     macd_step,

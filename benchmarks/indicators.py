@@ -1,0 +1,133 @@
+"""The standard indicators against TA-Lib and pandas-ta, all in one run: ``python benchmarks/indicators.py``.
+
+Each peer computes the same thirteen columns for six timeframes. Rounds of the peers alternate, so that a busy machine
+slows all alike; printed are medians and ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import talib
+from numpy.typing import NDArray
+
+from ffe_core.analysis import indicators
+
+FRAMES = 6
+type Column = NDArray[np.float64]
+
+
+class Bars(NamedTuple):
+    open: Column
+    high: Column
+    low: Column
+    close: Column
+
+
+def make_bars(rows: int, seed: int) -> Bars:
+    chance = np.random.default_rng(seed)
+    close = 100.0 * np.exp(np.cumsum(chance.normal(0.0, 0.001, rows)))
+    opened = np.concatenate([close[:1], close[:-1]])
+    reach = 1.0 + np.abs(chance.normal(0.0, 0.001, rows))
+    return Bars(opened, np.maximum(opened, close) * reach, np.minimum(opened, close) / reach, close)
+
+
+def by_talib(bars: Bars) -> tuple[Any, ...]:
+    _, high, low, close = bars
+    return (
+        talib.RSI(close, 14),
+        *talib.MACD(close, 12, 26, 9),
+        *talib.BBANDS(close, 20, 2, 2),  # its middle band is the 20-bar mean
+        talib.ADX(high, low, close, 14),
+        talib.PLUS_DI(high, low, close, 14),
+        talib.MINUS_DI(high, low, close, 14),
+        talib.ATR(high, low, close, 14),
+        talib.SMA(close, 50),
+        talib.EMA(close, 20),
+    )
+
+
+def by_pandas_ta(library: Any, table: Any) -> tuple[Any, ...]:
+    return (
+        library.rsi(table.close, 14, talib=False),
+        library.macd(table.close, 12, 26, 9, talib=False),
+        library.bbands(table.close, 20, 2.0, talib=False),
+        library.adx(table.high, table.low, table.close, 14, talib=False),
+        library.atr(table.high, table.low, table.close, 14, talib=False),
+        library.sma(table.close, 50, talib=False),
+        library.ema(table.close, 20, talib=False),
+    )
+
+
+def seconds(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def compare(rows: int, rounds: int, slow_rounds: int) -> None:
+    import pandas as pd
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pandas_ta
+
+    frames = [make_bars(rows, seed) for seed in range(FRAMES)]
+    tables = [pd.DataFrame(bars._asdict()) for bars in frames]
+    peers: dict[str, Callable[[], object]] = {
+        "ffe compiled": lambda: [indicators.standard_set(bars, compiled=True) for bars in frames],
+        "TA-Lib": lambda: [by_talib(bars) for bars in frames],
+        "ffe plain": lambda: [indicators.standard_set(bars) for bars in frames],
+        "pandas-ta (talib=False)": lambda: [by_pandas_ta(pandas_ta, table) for table in tables],
+    }
+    slow = ("ffe plain", "pandas-ta (talib=False)")
+    taken: dict[str, list[float]] = {name: [] for name in peers}
+    for turn in range(rounds + 1):
+        for name, work in peers.items():
+            if name in slow and turn > slow_rounds:
+                continue
+            spent = seconds(work)
+            if turn:  # the first turn warms caches up
+                taken[name].append(spent)
+    medians = {name: statistics.median(values) for name, values in taken.items()}
+    ours = medians["ffe compiled"]
+    print(f"\n{FRAMES} x {rows:,} bars")
+    for name, value in medians.items():
+        print(f"  {name:25} {value * 1e3:10.3f} ms   {value / ours:8.2f} x ffe compiled")
+    print(f"  ffe compiled / TA-Lib     {ours / medians['TA-Lib']:10.2f}      (at most 1.5)")
+    print(f"  pandas-ta / ffe compiled  {medians['pandas-ta (talib=False)'] / ours:10.1f}      (at least 50)")
+
+
+def one_new_bar(updates: int) -> None:
+    bars = make_bars(updates, 7)
+    rows = list(zip(*(column.tolist() for column in bars), strict=True))
+    print(f"\none new bar of one timeframe, the whole set (at most 10 us), {updates:,} updates")
+    for compiled in (False, True):
+        state = indicators.StandardState(compiled=compiled)
+        taken = []
+        for row in rows:
+            begun = time.perf_counter()
+            state.update(*row)
+            taken.append(time.perf_counter() - begun)
+        print(f"  {'compiled' if compiled else 'plain':10} {statistics.median(taken[100:]) * 1e6:6.2f} us")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=31, help="rounds of the fast peers; the slow ones run 3")
+    rounds = parser.parse_args().rounds
+    print(f"numpy {np.__version__}, TA-Lib {talib.__version__}; warming up ...")
+    indicators.warm_up()
+    compare(500, rounds * 3, 20)
+    compare(100_000, rounds, 3)
+    one_new_bar(5000)
+
+
+if __name__ == "__main__":
+    main()
