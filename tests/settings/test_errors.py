@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ffe_core.settings import Settings, SettingsProblems, examine, load_settings
-from ffe_core.settings.problems import is_placeholder, is_secret_key, scrub
+from ffe_core.settings.problems import is_placeholder, is_secret_key, scrub, variable_of
+from ffe_core.settings.reference import entries
 from ffe_core.settings.sources import Text, file_layer
 
 
@@ -181,10 +183,10 @@ def test_yaml_merge_keys_and_words_that_look_like_other_things_stay_text(home: P
         "    forex: {<<: *limits, warn: 2}\nplugins: {x: {when: 2025-01-01, at: 12:30, odd: 2025-99-99}}\n"
     )
     assert lines_for(home, text) == []
-    settings = load_settings(env={}, home=home)
-    assert set(settings.data.kinds) == {"NO", "ON", "1"}
-    assert (settings.data.freshness.forex.warn, settings.data.freshness.forex.critical) == (2, 2)
-    assert settings.plugin_sections["x"] == {"when": "2025-01-01", "at": "12:30", "odd": "2025-99-99"}
+    loaded = load_settings(env={}, home=home)
+    assert set(loaded.data.kinds) == {"NO", "ON", "1"}
+    assert (loaded.data.freshness.forex.warn, loaded.data.freshness.forex.critical) == (2, 2)
+    assert loaded.plugin_sections["x"] == {"when": "2025-01-01", "at": "12:30", "odd": "2025-99-99"}
 
 
 # --- secrets ---
@@ -230,11 +232,11 @@ def test_what_pydantic_would_print_is_never_let_through(home: Path) -> None:
 
 def test_settings_and_half_loaded_trees_do_not_repr_secrets(home: Path) -> None:
     lines_for(home, f"plugins:\n  x:\n    key: {SECRET}\n", env={})
-    settings = load_settings(env={"FFE_STORE__URL": f"postgresql://u:{SECRET}@h/db", "OTHER": SECRET}, home=home)
+    loaded = load_settings(env={"FFE_STORE__URL": f"postgresql://u:{SECRET}@h/db", "OTHER": SECRET}, home=home)
 
-    assert SECRET not in repr(settings)
-    assert SECRET not in str(settings)
-    assert SECRET not in repr(settings.plugin_sections)
+    assert SECRET not in repr(loaded)
+    assert SECRET not in str(loaded)
+    assert SECRET not in repr(loaded.plugin_sections)
     assert SECRET not in repr(file_layer("f", f"a: {SECRET}", lambda _: None).tree)
     assert str(Text(SECRET)) == SECRET
 
@@ -302,3 +304,55 @@ def test_any_text_as_a_settings_file_is_values_or_problems(text: str) -> None:
     layer = file_layer("any.yaml", text, lambda _: None)
     assert isinstance(layer.tree, dict)
     assert all("\n" not in str(problem) for problem in layer.problems)
+
+
+ODD = st.sampled_from(
+    [
+        "x",
+        "70",
+        "-1",
+        "[1, 2]",
+        "{a: 1}",
+        "null",
+        "true",
+        "1e400",
+        ".inf",
+        "2020-01-01",
+        "!!binary aGk=",
+        "!!set {a}",
+        "'${X}'",
+        "'${X:-5}'",
+        "''",
+        "0o17",
+        "9" * 400,
+        "9" * 5000,
+        "&a b",
+        "*a",
+        "|\n   t",
+        "!!float x",
+        "[[{}]]",
+    ]
+)
+ODD_TEXT = st.sampled_from(
+    ["x", "", "[", "{", "70", '{"a": 1}', "null", "é", "nan", "[[]]", '{"a": {"b": [1]}}', "1e999"]
+)
+PATHS = st.sampled_from([entry.path for entry in entries()])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@given(PATHS, st.integers(1, 4), st.sampled_from([(), ("zz",)]), ODD, PATHS, st.integers(1, 3), ODD_TEXT)
+def test_whatever_is_written_is_settings_or_one_line_each(
+    home: Path, path: tuple[str, ...], depth: int, more: tuple[str, ...], odd: str, other: tuple[str, ...],
+    cut: int, text: str,
+) -> None:  # fmt: skip
+    (home / "config").mkdir(exist_ok=True)
+    keys = (*path[:depth], *more)
+    written = "\n".join(f"{'  ' * level}{key}:" for level, key in enumerate(keys))
+    (home / "config" / "config.yaml").write_text(f"{written} {odd}\n", encoding="utf-8")
+
+    loaded, found = examine(env={variable_of(other[:cut]): text}, home=home)
+
+    assert (loaded is None) <= bool(found)
+    assert all("\n" not in str(problem) and str(problem) for problem in found)
+    if loaded is not None:
+        json.dumps(loaded.recorded(), allow_nan=False)
