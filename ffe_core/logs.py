@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, override
 
+from ffe_core.domain.text import clean
+
 if TYPE_CHECKING:
     from structlog.stdlib import ProcessorFormatter
 
@@ -52,10 +54,11 @@ def register_secret(value: str) -> None:
     if len(value) >= _SHORTEST:
         with _lock:
             _secrets.add(value)
-            # As it stands in a URL and in JSON
+            # As a URL, JSON and a Python literal spell it
+            import json
             from urllib.parse import quote
 
-            _secrets.update({quote(value, safe=""), value.encode("unicode_escape").decode()})
+            _secrets.update({quote(value, safe=""), json.dumps(value)[1:-1], value.encode("unicode_escape").decode()})
 
 
 def register_secrets(settings: object) -> None:
@@ -101,7 +104,10 @@ def redact(text: str) -> str:
 def redact_fields(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """The structlog processor: blanks fields by name and values by content, at every depth."""
     for name, value in event.items():
-        event[name] = BLANK if is_secret_name(name) and value is not None else _redacted(value)
+        if name == "exception":
+            event[name] = clean(redact(str(value)), lines=True)
+        else:
+            event[name] = BLANK if is_secret_name(name) and value is not None else _redacted(value)
     return event
 
 
@@ -113,7 +119,7 @@ def _redacted(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_redacted(item) for item in value]
     # One record is one line: what a stranger wrote must not look like a record of its own.
-    return redact(str(value)).replace("\r", "\\r").replace("\n", "\\n")
+    return clean(redact(str(value)).replace("\r", "\\r").replace("\n", "\\n"))
 
 
 class _Formatter(logging.Formatter):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -11,38 +10,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ffe_core.domain.text import clean
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-# Escape sequences go whole, or the letters after the escape would stay: OSC and other strings up to their end,
-# CSI with its parameters, two-character ones.
-_ESCAPES = re.compile(
-    r"\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b\[[0-?]*[ -/]*[@-~]?|\x9b[0-?]*[ -/]*[@-~]?|\x1b[ -/]*[0-~]?"
-)
-# Controls, and the marks that make text read in another order than it is stored.
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+__all__ = ["Printer", "clean", "foreign", "jsonable", "line_on_stderr", "owned_stdout", "to_json"]
+
 _UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 #: Columns of a table that goes into a file or a pipe, where nobody's terminal sets a limit.
 PLAIN_WIDTH = 160
 
 
-def clean(text: object, *, lines: bool = False) -> str:
-    """``text`` without terminal escapes, control characters and text-direction marks.
-
-    White space of any kind becomes one space, so that the result is one line; with ``lines`` it stays.
-    """
-    kept = _ESCAPES.sub("", str(text))
-    if lines:
-        return _CONTROLS.sub("", kept.replace("\r\n", "\n").replace("\r", "\n"))
-    return " ".join(_CONTROLS.sub("", " ".join(kept.split())).split())
-
-
 def foreign(text: object, *, lines: bool = False) -> str:
     """``text`` of a stranger (a plugin, a model, a file), safe within rich markup: cleaned, and printed as it is."""
     from rich.markup import escape
 
-    return escape(clean(text, lines=lines))
+    kept = clean(text, lines=lines)
+    # A last backslash would escape whatever markup comes next.
+    return escape(f"{kept} " if kept.endswith("\\") else kept)
 
 
 def to_json(data: object, *, ascii_only: bool = False) -> str:
@@ -51,6 +38,8 @@ def to_json(data: object, *, ascii_only: bool = False) -> str:
     ``ascii_only`` escapes every other character, for a terminal of another encoding than UTF-8. Raises ``TypeError``
     for a value that has no agreed spelling.
     """
+    import json
+
     text = json.dumps(jsonable(data), ensure_ascii=ascii_only, allow_nan=False)
     # Outside of strings these cannot occur, and inside they would be orders to the terminal.
     return _UNSAFE_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import cached_property, update_wrapper
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, NoReturn, cast
 
 import click
@@ -14,6 +13,8 @@ from ffe_core.cli.output import Printer, line_on_stderr
 from ffe_core.errors import UnknownName
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from ffe_core.engine import Engine
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from ffe_core.settings import Settings
 
 SCHEMA = 1
+
+type Maker[C: click.Command] = Callable[[Callable[Concatenate[Session, ...], object]], C]
 
 
 class Session:
@@ -125,7 +128,7 @@ def global_options() -> list[click.Parameter]:
     return [
         GlobalOption(
             ["-c", "--config"],
-            type=click.Path(path_type=Path),
+            type=click.Path(),
             expose_value=False,
             callback=_set_config,
             metavar="PATH",
@@ -155,9 +158,11 @@ def _setter(attribute: str, value: bool) -> Callable[[click.Context, click.Param
     return store
 
 
-def _set_config(ctx: click.Context, _param: click.Parameter, given: Path | None) -> None:
+def _set_config(ctx: click.Context, _param: click.Parameter, given: str | None) -> None:
     if given is not None:
-        session_of(ctx).config = given
+        from pathlib import Path
+
+        session_of(ctx).config = Path(given)
 
 
 def _show_help(ctx: click.Context, _param: click.Parameter, given: bool) -> None:
@@ -203,22 +208,22 @@ class Group(click.Group):
             raise UnknownName("command", name, self.list_commands(ctx))
         return super().resolve_command(ctx, args)
 
-    def command(self, *args: Any, **attrs: Any) -> Any:
+    def command(self, name: str | None = None, **attrs: Any) -> Maker[click.Command]:  # type: ignore[override]
         """As click's, and the callback takes the session first."""
         attrs.setdefault("cls", Command)
-        make = cast("Callable[[Callable[..., object]], click.Command]", super().command(*args, **attrs))
+        make = cast("Callable[[Callable[..., object]], click.Command]", super().command(name, **attrs))
 
         def decorate(function: Callable[Concatenate[Session, ...], object]) -> click.Command:
             return make(pass_session(function))
 
         return decorate
 
-    def group(self, *args: Any, **attrs: Any) -> Any:
+    def group(self, name: str | None = None, **attrs: Any) -> Maker[Group]:  # type: ignore[override]
         """As click's, and the callback takes the session first."""
         attrs.setdefault("cls", Group)
-        make = cast("Callable[[Callable[..., object]], click.Group]", super().group(*args, **attrs))
+        make = cast("Callable[[Callable[..., object]], Group]", super().group(name, **attrs))
 
-        def decorate(function: Callable[Concatenate[Session, ...], object]) -> click.Group:
+        def decorate(function: Callable[Concatenate[Session, ...], object]) -> Group:
             return make(pass_session(function))
 
         return decorate
@@ -236,9 +241,7 @@ def format_options(command: click.Command, ctx: click.Context, formatter: click.
                 formatter.write_dl(rows)
 
 
-def command(
-    name: str | None = None, **attrs: Any
-) -> Callable[[Callable[Concatenate[Session, ...], object]], click.Command]:
+def command(name: str | None = None, **attrs: Any) -> Maker[click.Command]:
     """A command of ffe. It takes the session first, then its own arguments; the global options are added for it."""
     attrs.setdefault("cls", Command)
     make = cast("Callable[[Callable[..., object]], click.Command]", click.command(name, **attrs))
@@ -249,7 +252,7 @@ def command(
     return decorate
 
 
-def group(name: str | None = None, **attrs: Any) -> Callable[[Callable[Concatenate[Session, ...], object]], Group]:
+def group(name: str | None = None, **attrs: Any) -> Maker[Group]:
     """A family of commands; its ``.command()`` and ``.group()`` hand the session on as :func:`command` does."""
     attrs.setdefault("cls", Group)
     make = cast("Callable[[Callable[..., object]], Group]", click.group(name, **attrs))
