@@ -26,9 +26,7 @@ def build_briefing(
     notes: Iterable[Note] = (),
     indicators: Mapping[str, float] | None = None,
 ) -> Briefing:
-    """Notes that became available after ``as_of`` are withheld and counted: they were not known."""
-    told = list(notes)
-    known = tuple(note for note in told if note.available_at <= as_of)
+    """The briefing of what was known; ``notes`` should come through ``known_by``, and it is made sure that they do."""
     return Briefing(
         asset=asset,
         as_of=as_of,
@@ -39,10 +37,19 @@ def build_briefing(
         pulse=pulse,
         regime=regime,
         position=held_quantity(portfolio, asset),
-        notes=known,
-        notes_withheld=len(told) - len(known),
+        notes=known_by(as_of, notes)[0],
         indicators=dict(indicators or {}),
     )
+
+
+def known_by(as_of: datetime, notes: Iterable[Note]) -> tuple[tuple[Note, ...], int]:
+    """The notes that had become available at ``as_of``, and how many had not.
+
+    The number belongs to the run, not to the briefing: what is written later must not change what was decided.
+    """
+    told = list(notes)
+    known = tuple(note for note in told if note.available_at <= as_of)
+    return known, len(told) - len(known)
 
 
 def held_quantity(portfolio: Portfolio | None, asset: Asset) -> Decimal | None:

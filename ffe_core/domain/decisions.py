@@ -77,8 +77,6 @@ class Briefing:
     #: signed quantity held now; ``None`` where positions are unknown
     position: Decimal | None
     notes: tuple[Note, ...] = ()
-    #: notes that were left out because they became known after ``as_of``
-    notes_withheld: int = 0
     #: indicators that plugins computed, ``plugin.name`` -> value
     indicators: Mapping[str, float] = field(default_factory=dict)
 

@@ -94,6 +94,10 @@ class Engine:
     def feed(self) -> Feed:
         return self._feed(self.settings.data.sources)
 
+    def feed_of(self, source: str) -> Feed:
+        """The market as one source has it, whether or not the settings list it. Raises ``UsageError``."""
+        return self._feed((source,))
+
     def _feed(self, sources: Sequence[str]) -> Feed:
         from ffe_core.market.cache import HistoryCache
         from ffe_core.market.feed import Feed
@@ -168,7 +172,6 @@ class Engine:
             plugins=self.registry.versions(),
             parts=self._parts(),
             candles={name.value: describe_candles(gathered.found.series.get(name)) for name in gathered.found.series},
-            errors={"frames": {name.value: held for name, held in gathered.found.errors.items()}},
         )
         stored = self.store.append(record)
         decision = replace(decision, hash=stored.hash, previous_hash=stored.previous_hash)
@@ -194,7 +197,7 @@ class Engine:
 
     def _gather(self, asset: Asset, at: datetime | None, source: str | None, indicators: Sequence[str]) -> _Gathered:
         """Everything that is looked up, before anybody is asked. With ``at`` the account is a supposed one."""
-        from ffe_core.ai.briefing import build_briefing
+        from ffe_core.ai.briefing import build_briefing, known_by
         from ffe_core.analysis.pulse import build_pulse
         from ffe_core.market.snapshot import snapshot, with_divergence
 
@@ -213,6 +216,7 @@ class Engine:
         assert candles is not None  # noqa: S101 - snapshot raised otherwise
         pulse = build_pulse(asset, as_of, found.series, indicators=(*settings.pulse.indicators, *indicators))
         request = BriefRequest(asset, as_of, settings.decision.timeframe, settings.decision.horizon)
+        notes, withheld = known_by(as_of, self.registry.notes(request))
         briefing = build_briefing(
             asset,
             as_of,
@@ -223,7 +227,7 @@ class Engine:
             pulse=pulse,
             regime=_regime(found.series, settings.decision.timeframe),
             portfolio=account.portfolio,
-            notes=self.registry.notes(request),
+            notes=notes,
             indicators=self.registry.indicators(candles),
         )
         inputs = DecisionInputs(
@@ -240,7 +244,10 @@ class Engine:
             risk_settings={"entry_agreement": settings.execution.entry_agreement},
             seed=_seed(asset, as_of),
         )
-        return _Gathered(inputs, found, tuple(dict.fromkeys((*account.warnings, *market.remarks))))
+        warnings = [*account.warnings, *market.remarks]
+        if withheld:
+            warnings.append(f"{withheld} notes became known after {iso(as_of)} and were withheld")
+        return _Gathered(inputs, found, tuple(dict.fromkeys(warnings)))
 
     def _timing(self, asset: Asset, found: FeedResult, as_of: datetime) -> tuple[Any, Any]:
         from ffe_core.market.freshness import freshness_of

@@ -45,7 +45,6 @@ def record_of(
     plugins: Mapping[str, str],
     parts: Parts,
     candles: Mapping[str, Mapping[str, Any] | None],
-    errors: Mapping[str, Any],
 ) -> dict[str, Any]:
     """``plugins``: name to version of all that were active; ``parts``: the strategies and rules asked."""
     body = plain(decision)
@@ -58,7 +57,6 @@ def record_of(
         "plugins": dict(plugins),
         "parts": plain(parts),
         "candles": plain(candles),
-        "errors": plain(errors),
     }
 
 

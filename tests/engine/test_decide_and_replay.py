@@ -58,7 +58,7 @@ def decided(given):
 
 def recorded(given):
     record = record_of(
-        decided(given), given, settings={}, plugins=PLUGINS, candles={}, errors={},
+        decided(given), given, settings={}, plugins=PLUGINS, candles={},
         parts={"strategies": [Part(name, "voting") for name in STRATEGIES],
                "rules": [Part(name, "gate") for name in RULES]},
     )  # fmt: skip
