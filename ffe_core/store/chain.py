@@ -13,7 +13,7 @@ from ffe_core.store.repository import Store, columns_of, record_hash
 from ffe_core.store.tables import GENESIS, chain_head, checkpoints, decisions
 
 _PAGE = 500
-_START = '{"decision":'
+_START = '"decision":{'
 _COLUMNS = select(*(column for column in decisions.c if column.name != "bytes")).order_by(decisions.c.seq)
 _decode = json.JSONDecoder().raw_decode
 
@@ -90,13 +90,21 @@ def _why_broken(row: Row[Any], seq: int, head: str, anchor: _Anchor) -> tuple[in
 def _differing_column(row: Row[Any]) -> str | None:
     """The column that was changed beside an intact record. The record's inputs, its bulk, are not parsed for that."""
     try:
-        if not row.record.startswith(_START):
-            return "record"
-        decision, _end = _decode(row.record, len(_START))
-        said = columns_of(decision)
+        decision, _end = _decode(row.record, row.record.index(_START) + len(_START) - 1)
+        if _matches(row, decision):
+            return None
+    except (KeyError, TypeError, ValueError):
+        pass
+    # What was found first need not be the record's own decision: now at leisure, from the whole of it.
+    try:
+        said = columns_of(json.loads(row.record)["decision"])
     except (KeyError, TypeError, ValueError):
         return "record"
     return next((name for name, value in said.items() if getattr(row, name) != value), None)
+
+
+def _matches(row: Row[Any], decision: dict[str, Any]) -> bool:
+    return all(getattr(row, name) == value for name, value in columns_of(decision).items())
 
 
 def _head_break(connection: Connection, seq: int, head: str, anchor: _Anchor) -> Break | None:

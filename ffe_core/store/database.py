@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, inspect, make_url, select, text
 from sqlalchemy.pool import NullPool
@@ -20,6 +20,9 @@ from sqlalchemy.pool import NullPool
 from ffe_core.domain.clock import Clock, SystemClock
 from ffe_core.errors import StoreError, UsageError
 from ffe_core.store import tables
+
+if TYPE_CHECKING:
+    from ffe_core.settings import Settings
 
 FILE_NAME = "ffe.db"
 #: seconds that a writer waits for another one
@@ -69,18 +72,27 @@ class Database:
         return cls(parse_url(url), **options)
 
     @classmethod
+    def of(cls, settings: Settings, **options: Any) -> Database:
+        """The database that the settings name, unopened."""
+        url = settings.store.url
+        return cls.at(None if url is None else url.get_secret_value(), settings.paths.data, **options)
+
+    @classmethod
     def open(cls, url: str | None, data_dir: Path | None = None, **options: Any) -> Database:
         """The same, ready for use: a missing SQLite file is made, an older one backed up and upgraded.
 
         Raises ``StoreError`` for a schema that is newer, foreign, or out of date on PostgreSQL.
         """
-        database = cls.at(url, data_dir, **options)
+        return cls.at(url, data_dir, **options).made_ready()
+
+    def made_ready(self) -> Database:
+        """Itself, with its schema made current; closed again where that fails."""
         try:
-            database.make_ready()
+            self.make_ready()
         except BaseException:
-            database.close()
+            self.close()
             raise
-        return database
+        return self
 
     def make_ready(self) -> None:
         if self.path is not None and not has_content(self.path):

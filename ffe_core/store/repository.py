@@ -134,8 +134,7 @@ class Store:
     @classmethod
     def open(cls, settings: Settings) -> Store:
         """The store that the settings name, ready for use. Raises ``StoreError``, ``UsageError``."""
-        url = settings.store.url
-        return cls(Database.open(None if url is None else url.get_secret_value(), settings.paths.data))
+        return cls(Database.of(settings).made_ready())
 
     def close(self) -> None:
         self.database.close()
@@ -272,18 +271,19 @@ class Store:
                 cuts.append(_seq_before(connection, self.database.clock.now() - timedelta(days=older_than)))
             if max_bytes is not None:
                 cuts.append(_seq_over(connection, max_bytes))
-            return self._remove(connection, max(cuts, default=0), dry_run)
+            return self._remove(connection, max(cuts, default=0), dry_run=dry_run)
 
     def wipe(self, *, dry_run: bool = False) -> Removal:
         """Removes every decision; the checkpoint lets the chain go on."""
         return self.retain(keep=0, dry_run=dry_run)
 
-    def remove_through(self, decision_id: str) -> Removal:
-        """Removes this decision and all before it; one in the middle cannot go alone."""
+    def remove_first(self, upto: int) -> Removal:
+        """Removes every decision up to this number of the chain; one in the middle cannot go alone."""
         with self.database.writing() as connection:
-            return self._remove(connection, _find(connection, decision_id), False)
+            newest = connection.execute(select(func.max(decisions.c.seq))).scalar_one() or 0
+            return self._remove(connection, min(upto, newest), dry_run=False)
 
-    def _remove(self, connection: Connection, upto: int, dry_run: bool) -> Removal:
+    def _remove(self, connection: Connection, upto: int, *, dry_run: bool) -> Removal:
         gone = decisions.c.seq <= upto
         count, size = connection.execute(
             select(func.count(), func.coalesce(func.sum(decisions.c.bytes), 0)).where(gone)

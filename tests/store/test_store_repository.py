@@ -309,10 +309,10 @@ def test_a_wipe_reports_the_count_and_the_chain_goes_on(store: Store) -> None:
     assert verify(store).checked == 1
 
 
-def test_removing_through_a_decision_takes_all_before_it(store: Store) -> None:
+def test_removing_up_to_a_number_takes_all_before_it(store: Store) -> None:
     store.append_many([record(number) for number in range(5)])
 
-    store.remove_through(decision_id(2))
+    store.remove_first(3)
 
     assert [row.id for row in store.latest(9)] == [decision_id(4), decision_id(3)]
     with pytest.raises(UsageError):
