@@ -10,7 +10,6 @@ equally far are refused. A file that ended more than a long weekend before other
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -34,17 +33,18 @@ from ffe_core import (
     Timeframe,
     hookimpl,
 )
-from ffe_core.market.quality import QualityReport, check_candles, read_file
+from ffe_core.market.quality import (
+    END_OF_TIME,
+    SUFFIXES,
+    QualityReport,
+    check_candles,
+    name_of_file,
+    read_file,
+)
 
 NAME = "files"
 FOLDER = "candles"
-SUFFIXES = (".parquet", ".csv")
-_FRAMES = "|".join(frame.value for frame in Timeframe)
-_NAMED = re.compile(rf"(?P<symbol>[A-Za-z0-9-]+)_(?P<frame>{_FRAMES})(_.*)?")
-_PLAIN = re.compile(r"[A-Za-z0-9-]+")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: Reading knows no clock: bars that do not exist yet are cut off where they are handed out.
-_END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 _KEPT_SERIES = 64
 #: The longest that a market closes; a file of the same market that is further behind does not cover the instant.
 _LONG_WEEKEND = timedelta(days=4) // timedelta(milliseconds=1)
@@ -79,8 +79,13 @@ def ffe_settings() -> type[BaseModel]:
 
 @hookimpl
 def ffe_data_sources(settings: FilesSettings, context: PluginContext) -> Iterable[DataSource]:
-    folder = settings.path or (context.data_root / FOLDER if context.data_root else None)
-    return [FileSource(folder.expanduser().absolute() if folder else None, context.clock, settings.timezone)]
+    return [FileSource(folder_of(settings, context.data_root), context.clock, settings.timezone)]
+
+
+def folder_of(settings: FilesSettings, data_root: Path | None) -> Path | None:
+    """Where the files are: the folder that is set, else ``candles`` under ``data_root``."""
+    folder = settings.path or (data_root / FOLDER if data_root else None)
+    return folder.expanduser().absolute() if folder else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,10 +258,8 @@ def _iso(at: datetime) -> str:
 
 
 def _by_name(path: Path) -> _File | None:
-    named = _NAMED.fullmatch(path.stem)
-    if named:
-        return _File(path, Asset.parse(named["symbol"]).symbol, Timeframe(named["frame"]))
-    return _File(path, Asset.parse(path.stem).symbol, None) if _PLAIN.fullmatch(path.stem) else None
+    symbol, frame = name_of_file(path)
+    return _File(path, symbol, frame) if symbol else None
 
 
 @lru_cache(maxsize=_KEPT_SERIES)
@@ -265,7 +268,7 @@ def _load(
 ) -> _Series:
     """The whole file in ``timeframe`` (``None``: its own), read once per version of it (time of change and size)."""
     if timeframe is None:
-        reading = read_file(file.path, now=_END_OF_TIME, timeframe=file.frame, kind=asset.kind, timezone=timezone)
+        reading = read_file(file.path, now=END_OF_TIME, timeframe=file.frame, kind=asset.kind, timezone=timezone)
         bars = None if reading.timeframe is None else reading.sound_candles(asset, NAME)
         return _Series(file, reading.timeframe, bars, reading.report)
     series = _load(file, version, asset, timezone, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ffe_core.domain.clock import to_ms
@@ -20,6 +21,10 @@ _UNITS = (
     ("epoch_microseconds", 10**6),
     ("epoch_nanoseconds", 10**9),
 )
+#: Nothing was traded before, and arithmetic with time zones has room on both sides.
+_FIRST_YEAR, _LAST_YEAR = 1600, 2600
+_FIRST_DAY, _LAST_DAY = to_ms(datetime(_FIRST_YEAR, 1, 1, tzinfo=UTC)), to_ms(datetime(_LAST_YEAR, 1, 1, tzinfo=UTC))
+_OUTSIDE = "in no year that markets know"
 _ZERO = timedelta(0)
 
 
@@ -36,7 +41,7 @@ def read_stamps(
 ) -> list[int | None]:
     """Epoch milliseconds, ``None`` where a stamp is no instant; what was done or refused is added to ``found``."""
     if exact:
-        return list(stamps)  # type: ignore[arg-type]
+        return [_within_reach(cast("int", stamp), row, found) for stamp, row in zip(stamps, rows, strict=True)]
     zone = None if timezone is None else zone_named(timezone)
     read: list[int | None] = []
     unit: str | None = None
@@ -57,6 +62,13 @@ def read_stamps(
     return read
 
 
+def _within_reach(milliseconds: int, row: int, found: Findings) -> int | None:
+    if _FIRST_DAY <= milliseconds < _LAST_DAY:
+        return milliseconds
+    found.add("bad_stamps", Place(row=row, column="timestamp", detail=f"{milliseconds} ms is {_OUTSIDE}"))
+    return None
+
+
 def _said(unit: str) -> str:
     return unit.replace("_", " ")
 
@@ -69,6 +81,8 @@ def _read(text: str, zone: ZoneInfo | None) -> tuple[str, int | None, str]:
         value = datetime.fromisoformat(text)
     except ValueError:
         return "bad_stamps", None, f"{text[:40]!r} is no time" if text else "no time stands there"
+    if not _FIRST_YEAR < value.year < _LAST_YEAR:
+        return "bad_stamps", None, f"{text} is {_OUTSIDE}"
     if value.tzinfo is not None:
         return "" if value.utcoffset() == _ZERO else "offsets", to_ms(value), ""
     if zone is None:

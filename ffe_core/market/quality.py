@@ -9,7 +9,6 @@ Every finding knows from when on it could be known, so that a reading of the pas
 
 from __future__ import annotations
 
-import math
 import operator
 from array import array
 from collections import Counter
@@ -27,10 +26,22 @@ from ffe_core.errors import BadData
 from ffe_core.market.instants import read_stamps
 from ffe_core.market.remarks import remarks_on
 from ffe_core.market.report import Finding, Findings, Place, QualityReport
+from ffe_core.market.soundness import numbers, unsound_rows
 from ffe_core.market.spotless import is_spotless
-from ffe_core.market.tables import RawTable, read_table
+from ffe_core.market.tables import END_OF_TIME, SUFFIXES, RawTable, name_of_file, read_table
 
-__all__ = ["Finding", "Place", "QualityReport", "Reading", "check_candles", "read_file", "read_rows"]
+__all__ = [
+    "END_OF_TIME",
+    "SUFFIXES",
+    "Finding",
+    "Place",
+    "QualityReport",
+    "Reading",
+    "check_candles",
+    "name_of_file",
+    "read_file",
+    "read_rows",
+]
 
 REPAIRS = {
     "byte_order_mark": "a byte order mark skipped",
@@ -81,7 +92,6 @@ TELLING_BARS = 50
 POINTS_BARS = 20
 POINTS_ABOVE = 1000.0
 _HOUR = 3_600_000
-_MISSING = frozenset(["", "nan", "null", "none", "n/a", "na", "-"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +180,7 @@ def check_candles(candles: Candles) -> QualityReport:
     """What is remarkable or wrong about a series from any source; bars are as they are, nothing is repaired."""
     found = _findings()
     columns = {name: getattr(candles, name) for name in COLUMNS}
-    for index, kind, place in _unsound_rows(columns):
+    for index, kind, place in unsound_rows(columns):
         found.add(kind, Place(candles.close_time(index), index + 1, place.column, place.detail))
     return QualityReport(refusals=found.finish(REFUSALS), remarks=remarks_on(candles))
 
@@ -201,13 +211,13 @@ def _judge(
         return Reading(origin, kind, timeframe, stamps, columns, _report(found))
     rows = list(table.rows)
     times = read_stamps(table.stamps, rows, table.exact, timezone, found)
-    columns = {name: _numbers(table.values[name]) for name in COLUMNS}
+    columns = {name: numbers(table.values[name]) for name in COLUMNS}
     dated = [index for index, time in enumerate(times) if time is not None]
     told = timeframe or _tell_timeframe([time for time in times if time is not None])
     length = _Length(told, kind)
 
     unsound = set[int]()
-    for index, problem, place in _unsound_rows(columns, table.values):
+    for index, problem, place in unsound_rows(columns, table.values):
         unsound.add(index)
         at = times[index]
         found.add(problem, Place(None if at is None else length.known_at(at), rows[index], place.column, place.detail))
@@ -233,7 +243,7 @@ def _judge(
         kind,
         told,
         array("q", [time or 0 for time in times]),
-        {name: values if isinstance(values, array) else array("d", values) for name, values in columns.items()},
+        columns,
         report,
     )
 
@@ -247,83 +257,6 @@ class _Length:
 
     def known_at(self, opens: int) -> int:
         return opens if self.timeframe is None else self.timeframe.close_of(opens, self.kind)
-
-
-def _numbers(values: Sequence[str] | Sequence[float]) -> Sequence[float]:
-    """Floats; what is no number becomes NaN and is named by ``_unsound_rows``."""
-    if isinstance(values, array):
-        return values
-    try:
-        return array("d", map(float, values))
-    except ValueError:
-        return array("d", map(_number, values))
-
-
-def _number(value: str | float) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        return math.nan
-
-
-def _unsound_rows(
-    columns: dict[str, Sequence[float]], raw: dict[str, Sequence[str] | Sequence[float]] | None = None
-) -> list[tuple[int, str, Place]]:
-    """(index, kind, place) of every row that is no bar, by the first thing that is wrong with it."""
-    # Python reads 1_000 as a number; nobody who writes a candle file means that.
-    underscored = raw is not None and any(
-        "_" in value for values in raw.values() if not isinstance(values, array) for value in map(str, values)
-    )
-    if not underscored and _all_sound(columns):
-        return []
-    unsound = []
-    for index, bar in enumerate(zip(*(columns[name] for name in COLUMNS), strict=True)):
-        written = None if raw is None else [raw[name][index] for name in COLUMNS]
-        problem = _problem(bar, written)
-        if problem:
-            unsound.append((index, *problem))
-    return unsound
-
-
-def _all_sound(columns: dict[str, Sequence[float]]) -> bool:
-    """The same judgement as ``_problem`` over whole columns, for the many files without a fault."""
-    opens, highs, lows, closes, volumes = (columns[name] for name in COLUMNS)
-    return (
-        all(all(map(math.isfinite, values)) for values in columns.values())
-        and min(lows) > 0
-        and min(volumes) >= 0
-        and all(map(operator.le, lows, map(min, opens, closes)))
-        and all(map(operator.ge, highs, map(max, opens, closes)))
-    )
-
-
-def _problem(bar: Sequence[float], written: Sequence[str | float] | None) -> tuple[str, Place] | None:
-    for at, (name, value) in enumerate(zip(COLUMNS, bar, strict=True)):
-        text = str(value if written is None else written[at]).strip()
-        if math.isnan(value):
-            missing = text.lower() in _MISSING
-            said = f"{text!r} is missing" if missing and text else "nothing stands there"
-            return ("missing_values", Place(column=name, detail=said)) if missing else _text(name, text)
-        if "_" in text:
-            return _text(name, text)
-        if math.isinf(value):
-            return "not_finite", Place(column=name, detail=f"{text} is not finite")
-    open_, high, low, close, _ = bar
-    for name, value in zip(COLUMNS, bar, strict=True):
-        if value < 0 or (value == 0 and name != "volume"):
-            allowed = "below zero" if name == "volume" else "not positive"
-            return "not_positive", Place(column=name, detail=f"{value:.15g} is {allowed}")
-    if high < low:
-        return "inconsistent", Place(column="high", detail=f"high {high:.15g} is under low {low:.15g}")
-    for name, value in (("open", open_), ("close", close)):
-        if not low <= value <= high:
-            detail = f"{name} {value:.15g} is outside low {low:.15g} and high {high:.15g}"
-            return "inconsistent", Place(column=name, detail=detail)
-    return None
-
-
-def _text(name: str, text: str) -> tuple[str, Place]:
-    return "text", Place(column=name, detail=f"{text[:40]!r} is no number")
 
 
 def _tell_timeframe(times: list[int]) -> Timeframe | None:
@@ -374,7 +307,7 @@ def _link(links: dict[int, int], at: int, to: int | None) -> None:
 def _without_duplicates(
     order: list[int],
     times: Sequence[int | None],
-    columns: dict[str, Sequence[float]],
+    columns: dict[str, array[float]],
     rows: list[int],
     length: _Length,
     found: Findings,
@@ -471,7 +404,7 @@ def _without_unfinished(
 def _judge_points(
     order: list[int],
     times: Sequence[int | None],
-    columns: dict[str, Sequence[float]],
+    columns: dict[str, array[float]],
     length: _Length,
     found: Findings,
 ) -> None:

@@ -8,8 +8,10 @@ import re
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from ffe_core.domain.assets import Timeframe
 from ffe_core.domain.market import COLUMNS
 from ffe_core.market.report import Findings, Place
 
@@ -18,6 +20,11 @@ ALIASES = {"date": TIME, "datetime": TIME, "time": TIME, "open_time": TIME, "tic
 WANTED = (TIME, *COLUMNS)
 SUFFIXES = (".csv", ".parquet")
 _BYTE_ORDER_MARK = "\ufeff"
+#: For a reading that knows no clock: no bar is too young for it.
+END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+_FRAMES = "|".join(frame.value for frame in Timeframe)
+_NAMED = re.compile(rf"(?P<symbol>[A-Za-z0-9-]+)_(?P<frame>{_FRAMES})(_.*)?")
+_PLAIN = re.compile(r"[A-Za-z0-9-]*[A-Za-z0-9][A-Za-z0-9-]*")
 _STAMP_LIKE = re.compile(r"\d{4}-\d\d-\d\d|\d{9,}(\.\d*)?$")
 
 
@@ -30,6 +37,19 @@ class RawTable:
     values: dict[str, Sequence[str] | Sequence[float]]
     rows: Sequence[int]
     exact: bool = False
+
+
+def name_of_file(path: Path) -> tuple[str | None, Timeframe | None]:
+    """(canonical symbol, timeframe) that a file's name tells: ``SYMBOL_TIMEFRAME`` with more after an underscore, or a
+    plain ``SYMBOL``; (None, None) for any other."""
+    named = _NAMED.fullmatch(path.stem)
+    if named:
+        return _canonical(named["symbol"]), Timeframe(named["frame"])
+    return (_canonical(path.stem), None) if _PLAIN.fullmatch(path.stem) else (None, None)
+
+
+def _canonical(symbol: str) -> str | None:
+    return symbol.replace("-", "").upper() or None
 
 
 def read_table(path: Path, found: Findings) -> RawTable | None:
