@@ -37,7 +37,7 @@ from ffe_core import (
 PACKAGE = "bokeh_sampledata"
 TICKERS = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 
-_COLUMNS = ("open", "high", "low", "close", "volume")
+_COLUMNS = ("Open", "High", "Low", "Close", "Volume")
 _SPLITS = {
     "AAPL": (date(2000, 6, 21), date(2005, 2, 28)),
     "MSFT": (date(2003, 2, 18),),
@@ -97,12 +97,12 @@ def _holding(ticker: str, place: Path) -> Holding:
 @lru_cache(maxsize=16)
 def _candles(asset: Asset, source: str, place: Path) -> Candles:
     rows = _rows(place)[asset.symbol]
-    opens, highs, lows, closes, volumes = ([float(row[index]) for row in rows] for index in range(1, 6))
+    days, opens, highs, lows, closes, volumes = zip(*rows, strict=True)
     return Candles.of(
         asset,
         Timeframe.D1,
         source,
-        time=[_midnight(row[0]) for row in rows],
+        time=map(_midnight, days),
         open=opens,
         high=highs,
         low=lows,
@@ -117,21 +117,26 @@ def _midnight(day: str) -> int:
     return int(datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC).timestamp()) * 1000
 
 
+type _Row = tuple[str, float, float, float, float, float]
+
+
 @lru_cache(maxsize=1)
-def _rows(place: Path) -> dict[str, list[list[str]]]:
-    """Date, open, high, low, close and volume by ticker, as text."""
-    made: dict[str, list[list[str]]] = {ticker: [] for ticker in TICKERS}
+def _rows(place: Path) -> dict[str, list[_Row]]:
+    """Date, open, high, low, close and volume by ticker, in the file's order, which is the calendar's."""
     try:
         with gzip.open(place, "rt", encoding="utf-8", newline="") as file:
-            lines = csv.reader(file)
-            header = next(lines)
-            if [name.lower() for name in header[:7]] != ["ticker", "date", *_COLUMNS]:
-                raise BadData(f"{PACKAGE} has other columns than expected: {', '.join(header)}")
-            for ticker, *values in lines:
-                if ticker in made:
-                    made[ticker].append(values[:6])
-    except (OSError, EOFError) as error:
-        raise BadData(f"{PACKAGE} is installed without readable stocks.csv.gz: {error}") from error
+            return _read(csv.DictReader(file))
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise BadData(f"{PACKAGE} is installed without a readable stocks.csv.gz: {error!r}") from error
+
+
+def _read(lines: Iterable[dict[str, str]]) -> dict[str, list[_Row]]:
+    made: dict[str, list[_Row]] = {ticker: [] for ticker in TICKERS}
+    for line in lines:
+        opened, high, low, close, volume = (float(line[name]) for name in _COLUMNS)
+        made[line["Ticker"]].append((line["Date"], opened, high, low, close, volume))
+    if not all(made.values()):
+        raise ValueError("not every stock is there")
     return made
 
 
