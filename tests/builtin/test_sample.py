@@ -139,11 +139,10 @@ def test_without_the_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
     assert caught.value.hint == "pip install 'ffe-core[sample]'"
 
 
-HEADER = b"Ticker,Date,Open,High,Low,Close,Volume,Adj Close
-"
-DAMAGED = [gzip.compress(text) for text in (b"Ticker,Open
-", HEADER, HEADER + b"GOOG,2004-", HEADER + b"GOOG,x,1,1,1,1,y,1")]
-    gzip.compress(text) for text in (b"Ticker,Open\n", b"Ticker,Date,Open,High,Low,Close,Volume,Adj Close\nGOOG,2004-")
+HEADER = b"Ticker,Date,Open,High,Low,Close,Volume,Adj Close\n"
+DAMAGED = [
+    gzip.compress(text)
+    for text in (b"Ticker,Open\n", HEADER, HEADER + b"GOOG,2004-", HEADER + b"GOOG,2004-08-19,1,1,1,1,many,1")
 ]
 
 
