@@ -18,7 +18,6 @@ from enum import Enum
 from functools import cache
 from typing import Any, cast
 
-from ffe_core.domain.market import Candles
 from ffe_core.errors import FfeError, PluginError
 
 LINE_LENGTH = 300
@@ -185,6 +184,11 @@ def as_it_is(answer: Any) -> Any:
 _ATOMS = (str, int, float, bool, bytes, Decimal, date, timedelta, Enum, type(None))
 
 
+_COPIED = frozenset(
+    ("ffe_core.ports", *(f"ffe_core.domain.{name}" for name in ("assets", "decisions", "events", "market", "trading")))
+)
+
+
 @cache
 def _names(kind: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
@@ -193,12 +197,13 @@ def _names(kind: type) -> tuple[str, ...]:
 def private(value: Any) -> Any:
     """A copy that its reader may change without anybody else noticing.
 
-    Dataclasses and containers are made anew all the way down; numbers, texts and instants cannot change and are
-    shared, and so are the buffers of candles, which are read-only. Objects of other types pass as they are.
+    Our dataclasses and containers are made anew all the way down; numbers, texts and instants cannot change and are
+    shared, and so are the buffers of candles, which are read-only. Other objects, such as a series that remembers
+    its indicators, pass as they are.
     """
     if isinstance(value, _ATOMS):
         return value
-    if isinstance(value, Candles) or (is_dataclass(value) and not isinstance(value, type)):
+    if is_dataclass(value) and type(value).__module__ in _COPIED:
         return _rebuilt(value)
     if isinstance(value, Mapping):
         return {key: private(item) for key, item in value.items()}

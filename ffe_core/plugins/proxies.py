@@ -33,10 +33,11 @@ from ffe_core.errors import (
     UsageError,
 )
 from ffe_core.plugins.accept import accept, accept_candles
-from ffe_core.plugins.guard import BadAnswer, Guard, as_it_is
+from ffe_core.plugins.guard import BadAnswer, Guard, as_it_is, describe, private
 from ffe_core.ports import Ask, Chunk, Holding, Result, Round, Series, Signals
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 CONFIDENCE = range(101)
@@ -210,12 +211,31 @@ class _WithVectors(GuardedProvider):
         return self._guard.call(
             self._what("ask_all"),
             self._bare.ask_all,
-            series,
+            _SeriesView(series),
             deadline=self._guard.patience,
             passing=(ProviderFailed, SettingsError),
             failure=_provider_failed,
             check=lambda answer: _signals_of(len(series.candles), answer),
         )
+
+
+class _SeriesView:
+    """A series as a rule may see it: what it remembers is shared with the other rules, so nothing can be written."""
+
+    __slots__ = ("_indicator", "candles")
+
+    def __init__(self, series: Series) -> None:
+        self.candles: Candles = private(series.candles)
+        self._indicator = series.indicator
+
+    def indicator(self, name: str, **params: float) -> NDArray[np.float64]:
+        return _read_only(self._indicator(name, **params))
+
+
+def _read_only[Values: NDArray[Any]](values: Values) -> Values:
+    view = values.view()
+    view.flags.writeable = False
+    return view
 
 
 def _signals_of(bars: int, answer: object) -> Signals:
@@ -394,10 +414,8 @@ class GuardedExecutor(Guarded):
     kind = "executor"
 
     def map(self, task: str, chunks: Sequence[Chunk], *, shared: Mapping[str, NDArray[Any]]) -> Iterator[Result]:
-        chunks = tuple(chunks)
-        results: Iterator[Result] = iter(
-            self._contained("map", lambda: iter(self._bare.map(task, chunks, shared=shared)))
-        )
+        given, lent = private(tuple(chunks)), {name: _read_only(values) for name, values in shared.items()}
+        results: Iterator[Result] = self._contained("map", lambda: iter(self._bare.map(task, given, shared=lent)))
         for chunk in chunks:
             result = self._contained("map", lambda: next(results, None))
             if not isinstance(result, Result) or result.index != chunk.index:
@@ -415,7 +433,7 @@ class GuardedExecutor(Guarded):
         except (Exception, SystemExit) as error:
             if isinstance(error, FfeError):
                 raise
-            text = self._guard.line(f"{type(error).__name__}: {error}")
+            text = self._guard.line(describe(error))
             raise PluginError(self._guard.plugin, f"{self._what(method)}: {text}") from error
 
 
