@@ -248,7 +248,7 @@ def test_a_probe_whose_process_died_gives_way_to_another() -> None:
     assert heir.call(succeed) == "up"
 
 
-@settings(max_examples=80)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["fail", "succeed"]), st.floats(0, 40)), max_size=40))
 def test_it_never_calls_within_the_wait_after_it_opened(steps: list[tuple[str, float]]) -> None:
     clock = HandClock()

@@ -108,7 +108,7 @@ def test_limits_come_from_the_settings() -> None:
     assert assess(120, AssetKind.FOREX, False, strict).level == "fresh"
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.floats(0, 1e7), st.floats(0, 1e7), st.sampled_from(list(AssetKind)), st.booleans())
 def test_older_data_are_never_judged_fresher(one: float, two: float, kind: AssetKind, daily: bool) -> None:
     order = ["fresh", "warning", "critical"]

@@ -168,7 +168,7 @@ def test_open_time_counts_only_what_the_market_traded() -> None:
     assert open_time(AssetKind.FOREX, sunday, friday) == timedelta(0)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from([AssetKind.FOREX, AssetKind.STOCK]),
     st.datetimes(datetime(1990, 1, 1), datetime(2037, 1, 1), timezones=st.just(UTC)),
