@@ -35,6 +35,8 @@ DEFAULTS: Mapping[str, Mapping[str, Parameter]] = {
 }
 
 _INPUTS = {"open": "open", "open_": "open", "high": "high", "low": "low", "close": "close", "volume": "volume"}
+#: candle patterns exist only in TA-Lib; the zigzag writes past the end of its buffers in a market that does not move
+_LEFT_OUT = frozenset({"cdl_pattern", "zigzag"})
 #: parameters that would let later bars in, or another library's numbers
 _NOT_YOURS = frozenset({"talib", "offset", "kwargs"})
 
@@ -71,6 +73,9 @@ def compute(name: str, candles: Candles, **params: Parameter) -> Mapping[str, fl
         with _library_warnings_off(), importlib.import_module("numpy").errstate(all="ignore"):
             result = function(**arguments)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        if not params:
+            # Some formulas stumble where others answer NaN: over a market that does not move, or too few bars of it.
+            return {name: None}
         raise UsageError(f"indicator {name} cannot be computed: {error}", hint="check its parameters") from error
     values = _last_values(name, result, len(candles))
     return _with_cloud(values, float(candles.close[-1])) if name == "ichimoku" else values
@@ -88,8 +93,7 @@ def _functions() -> dict[str, Callable[..., Any]]:
     for members in library.Category.values():
         for name in members:
             function = getattr(library, name, None)
-            # Candle patterns exist only in TA-Lib.
-            if callable(function) and name != "cdl_pattern" and _needs_only_candles(function):
+            if callable(function) and name not in _LEFT_OUT and _needs_only_candles(function):
                 found[name] = function
     return found | {"cci": _cci, "wcp": _wcp}
 

@@ -104,6 +104,11 @@ def test_a_flat_market_is_no_number_rather_than_an_infinite_one() -> None:
         assert all(value is None or np.isfinite(value) for value in catalogue.compute(name, flat).values()), name
 
 
+def test_what_would_corrupt_memory_or_needs_talib_is_not_offered() -> None:
+    assert not {"zigzag", "cdl_pattern"} & set(catalogue.names())
+    assert {"stoch", "cci", "willr", "ichimoku", "supertrend"} <= set(catalogue.names())
+
+
 def test_no_value_at_a_bar_changes_when_later_bars_change() -> None:
     cut = 250
     at = BARS.timeframe.close_of(BARS.time[cut - 1])
