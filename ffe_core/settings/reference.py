@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import pathlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
 
@@ -17,7 +17,7 @@ from ffe_core.settings import Settings
 from ffe_core.settings.problems import Path, dotted, variable_of
 from ffe_core.settings.shapes import bare, is_secret, keys_of, leaves_of, optional, shape
 
-_WORDS = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+_WORDS = {bool: "true or false", int: "whole number", float: "number", str: "text", Decimal: "number"}
 _BOUNDS = (
     (annotated_types.Gt, "gt", "above"),
     (annotated_types.Ge, "ge", "at least"),
@@ -136,22 +136,28 @@ and the file and line, or the variable, that it came from. `ffe config explain K
 """
 
 
-def document() -> str:
-    """docs/settings.md."""
+def document(plugins: Mapping[str, type[BaseModel]]) -> str:
+    """docs/settings.md; ``plugins`` are the models of the built-in plugins by name."""
     lines = [_DOCUMENT_HEAD]
     for name, field in Settings.model_fields.items():
-        lines += [f"## {name}", "", f"{_sentence(field.description)}", ""]
-        lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
-        for entry in _entries_of(name):
-            kind, default = entry.kind.replace("|", "\\|"), json.dumps(entry.default)
-            lines.append(f"| `{entry.key}` | {kind} | `{default}` | {entry.description} |")
-        lines.append("")
+        described = [entry for entry in entries() if entry.path[0] == name]
+        lines += [f"## {name}", "", f"{_sentence(field.description)}", "", *_table(described)]
     lines += [
         "Every other key of `plugins` is a plugin's name and holds that plugin's own section, which the plugin",
-        "validates: `plugins.coinbase.api_key`, or `FFE_PLUGINS__COINBASE__API_KEY`. `ffe config show` lists them.",
+        "validates: `plugins.coinbase.api_key`, or `FFE_PLUGINS__COINBASE__API_KEY`. `ffe config show` lists them. The",
+        "built-in ones:",
         "",
+        *_table([entry for name, model in sorted(plugins.items()) for entry in entries(model, ("plugins", name))]),
     ]
     return "\n".join(lines)
+
+
+def _table(described: list[Entry]) -> list[str]:
+    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for entry in described:
+        kind, default = entry.kind.replace("|", "\\|"), json.dumps(entry.default)
+        rows.append(f"| `{entry.key}` | {kind} | `{default}` | {entry.description} |")
+    return [*rows, ""]
 
 
 _EXAMPLE_HEAD = """\
@@ -195,10 +201,6 @@ def _example_lines(model: type[BaseModel], path: Path) -> Iterator[str]:
             yield f"{'' if here in _SHOWN else '# '}{indent}{name}: {_flow(_default(field))}  # {field.description}"
 
 
-def _entries_of(section: str) -> Iterator[Entry]:
-    return (entry for entry in entries() if entry.path[0] == section)
-
-
 def _flow(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -206,13 +208,3 @@ def _flow(value: Any) -> str:
 def _sentence(text: str | None) -> str:
     text = text or ""
     return f"{text[:1].upper()}{text[1:]}."
-
-
-def _write_documents(root: pathlib.Path) -> None:
-    (root / "docs").mkdir(exist_ok=True)
-    (root / "docs" / "settings.md").write_text(document(), encoding="utf-8")
-    (root / "config.example.yaml").write_text(example(), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    _write_documents(pathlib.Path(__file__).resolve().parents[2])

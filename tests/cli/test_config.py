@@ -11,6 +11,7 @@ import yaml
 from rich.console import Console
 
 from ffe_core.cli.render import print_decision
+from ffe_core.cli.settings_document import current
 from ffe_core.domain.trading import Effect
 from ffe_core.settings import Settings
 from ffe_core.settings.reference import entries
@@ -361,3 +362,15 @@ def test_a_broken_file_is_one_line_for_every_command_that_needs_it(ffe: Ffe, fol
     assert run.code == 2
     assert run.error["type"] == "SettingsError"
     assert "config.yaml:2 risk: expected a mapping" in run.line
+
+
+@pytest.mark.parametrize("name", ["docs/settings.md", "config.example.yaml"])
+def test_what_is_written_about_settings_is_current(home: Path, name: str) -> None:
+    root = Path(__file__).resolve().parents[2]
+    again = "write it again: python -m ffe_core.cli.settings_document"
+    assert (root / name).read_text(encoding="utf-8") == current()[name], again
+
+
+def test_the_settings_document_names_the_built_in_plugins_keys(home: Path) -> None:
+    for key in ("plugins.files.path", "plugins.demo.seed", "plugins.paper.initial_cash"):
+        assert f"| `{key}` |" in current()["docs/settings.md"]
