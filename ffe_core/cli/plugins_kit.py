@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,7 @@ def new(session: Session, name: str, kind: str, folder: Path) -> None:
     def draw(console: Console) -> None:
         console.print(foreign(f"Wrote {project}: {len(files)} files."))
         console.print("Next:")
-        console.print(foreign(f"  pip install -e '{project}[test]'"))
+        console.print("  " + foreign(f"pip install -e '{project}[test]'"))
         console.print(f"  ffe plugins check {name}")
 
     session.emit(data, draw)
@@ -90,12 +90,13 @@ def _conformance(found: Conformance) -> dict[str, Any]:
 def _draw_conformance(console: Console, found: Conformance) -> None:
     from rich.table import Table
 
-    table = Table(
-        "", "subject", "check", "reason", title=foreign(f"{found.plugin} {found.version}"), title_justify="left"
-    )
+    table = Table(box=None, pad_edge=False)
+    for title in ("", "subject", "check", "reason"):
+        table.add_column(title, overflow="fold")
     marks = {"passed": "[green]ok[/]", "failed": "[red]FAILED[/]", "skipped": "[dim]n/a[/]"}
     for each in found.results:
         table.add_row(marks[each.outcome], foreign(each.subject), foreign(each.check), foreign(each.reason))
+    console.print(foreign(f"{found.plugin} {found.version} ({found.distribution})"))
     console.print(table)
     console.print(found.score)
     if found.remark:
@@ -212,7 +213,9 @@ def _diagnosis(each: Diagnosis) -> dict[str, Any]:
 def _draw_diagnoses(console: Console, found: Sequence[Diagnosis]) -> None:
     from rich.table import Table
 
-    table = Table("plugin", "state", "import", "hooks", "offers", "problems")
+    table = Table(box=None, pad_edge=False)
+    for title in ("plugin", "state", "import", "hooks", "offers", "problems"):
+        table.add_column(title, overflow="fold")
     for each in found:
         offers = [f"{kind} {name}" for kind, names in each.offers.items() for name in names]
         lacks = [f"{tool} is not installed: {how}" for tool, how in each.missing_tools.items()]
@@ -223,8 +226,12 @@ def _draw_diagnoses(console: Console, found: Sequence[Diagnosis]) -> None:
             foreign(each.info.name),
             state,
             "" if each.import_ms is None else f"{each.import_ms:.0f} ms",
-            foreign("\n".join(hook.removeprefix("ffe_") for hook in each.info.hooks)),
-            foreign("\n".join(offers)),
-            foreign("\n".join([*each.problems, *lacks]) or each.info.reason),
+            _column(hook.removeprefix("ffe_") for hook in each.info.hooks),
+            _column(offers),
+            _column([*each.problems, *lacks] or [each.info.reason]),
         )
     console.print(table)
+
+
+def _column(lines: Iterable[str]) -> str:
+    return "\n".join(foreign(line) for line in lines)

@@ -325,4 +325,5 @@ def make_context(root: Path, plugin: str = "test", *, clock: Clock | None = None
         cache_root=root / "cache",
         log=HeardLog(),
         rng=random.Random(plugin),
+        data_root=root / "data",
     )

@@ -28,7 +28,8 @@ IMPORT_LIMIT = 0.5
 
 _MEASURE = """
 import importlib, json, sys, time
-import ffe_core.hookspecs, pydantic
+import ffe_core.hookspecs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from ffe_core.testing.network import no_network
 with no_network() as hosts:
     known, started = set(sys.modules), time.process_time()
