@@ -64,7 +64,17 @@ def _run(arguments: list[str], session: Session) -> int:
         if isinstance(error, OSError) and session.printer.reader_is_gone():
             return 1
         return _tell(error, session)
+    finally:
+        _close(session)
     return 0
+
+
+def _close(session: Session) -> None:
+    """What a plugin does while it is put away cannot change what the run already said."""
+    try:
+        session.close()
+    except Exception as error:  # noqa: BLE001 - see above
+        session.warn(f"closing: {type(error).__name__}: {error}")
 
 
 def root() -> click.Group:

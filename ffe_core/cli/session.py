@@ -67,6 +67,11 @@ class Session:
 
         return Engine.from_settings(self.settings)
 
+    def close(self) -> None:
+        """Gives back what the run opened: database connections, children of isolated plugins."""
+        if "engine" in self.__dict__:
+            self.engine.close()
+
     @cached_property
     def console(self) -> Console:
         """A rich console on standard output. Text of strangers goes through ``output.foreign`` first."""
