@@ -266,10 +266,12 @@ def _machine_code() -> dict[str, Any]:
     import numba
 
     # Without fast-math the compiler keeps every rounding where the source has it. Divisors are checked in the source.
-    options = {"nogil": True, "error_model": "numpy"}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     names: dict[str, Any] = dict(vars(kernels))
     for kernel in kernels.KERNELS:
         copy = FunctionType(kernel.__code__, names, kernel.__name__)
+        # Inside its loop a step keeps its state in registers: called, it would take half as long again.
+        options["forceinline"] = kernel not in kernels.ENTRY_POINTS
         try:
             names[kernel.__name__] = numba.njit(cache=True, **options)(copy)
         except RuntimeError:

@@ -332,6 +332,18 @@ def standard_batch(high: Floats, low: Floats, close: Floats, first: int, out: Ou
     ema_batch(close, first, 20, out, at + 12 * rows)
 
 
+#: what is called from outside
+ENTRY_POINTS = (
+    standard_step,
+    ema_batch,
+    sma_batch,
+    rsi_batch,
+    macd_batch,
+    bollinger_batch,
+    atr_batch,
+    adx_batch,
+    standard_batch,
+)
 #: every function above, callees before callers: the order in which they are compiled
 KERNELS = (
     ema_step,
@@ -345,13 +357,5 @@ KERNELS = (
     true_range,
     atr_step,
     adx_step,
-    standard_step,
-    ema_batch,
-    sma_batch,
-    rsi_batch,
-    macd_batch,
-    bollinger_batch,
-    atr_batch,
-    adx_batch,
-    standard_batch,
+    *ENTRY_POINTS,
 )
