@@ -6,9 +6,7 @@ ended or crashed from inside. That takes a process of its own: see ``ffe_core.pl
 
 from __future__ import annotations
 
-import re
 import threading
-import unicodedata
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, fields, is_dataclass
@@ -18,11 +16,11 @@ from enum import Enum
 from functools import cache
 from typing import Any, cast
 
+from ffe_core.domain.text import clean
 from ffe_core.errors import FfeError, PluginError
 
 LINE_LENGTH = 300
 SECRET_LENGTH = 6
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
 def start[T](function: Callable[[], T], *, name: str) -> Future[T]:
@@ -78,13 +76,12 @@ def describe(error: BaseException) -> str:
 
 def one_line(text: object, *, secrets: tuple[str, ...] = (), length: int = LINE_LENGTH) -> str:
     """Text that is safe to print: one line, no escape or control characters, no secret, at most ``length`` long."""
-    # A traceback of ten megabytes is cut before the work, with room for what the cleaning takes out.
-    clean = _ESCAPES.sub("", str(text)[: 20 * length])
+    # Ten megabytes of message are cut before the work, with room for what the cleaning takes out.
+    known = str(text)[: 20 * length]
     for secret in secrets:
-        clean = clean.replace(secret, "***")
-    clean = "".join(" " if unicodedata.category(char)[0] in "ZC" else char for char in clean)
-    clean = " ".join(clean.split())
-    return clean if len(clean) <= length else f"{clean[: length - 3]}..."
+        known = known.replace(secret, "***")
+    line = " ".join("".join(char for char in clean(known) if char.isprintable()).split())
+    return line if len(line) <= length else f"{line[: length - 3]}..."
 
 
 def secrets_in(section: object) -> tuple[str, ...]:

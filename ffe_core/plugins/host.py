@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 import ffe_core
-from ffe_core import hookspecs
+from ffe_core import hookspecs, logs
 from ffe_core.builtin import BUILTINS
 from ffe_core.domain.clock import Clock
 from ffe_core.domain.trading import Costs
@@ -257,9 +257,7 @@ class Host:
             self.roots,
             guard.patience,
         )
-        worker = isolation.Worker(
-            charge, clock=self.clock, log=self.log(info.name), variables=self.settings.well_known_variables
-        )
+        worker = isolation.Worker(charge, clock=self.clock, log=self.log(info.name), variables=self._well_known)
         self.registry.workers.append(worker)
         said = worker.start()
         hooks = [str(hook) for hook in said["hooks"]]
@@ -278,6 +276,13 @@ class Host:
         for offered in said["offers"]:
             self.registry.offer(*isolation.remote_offer(worker, guard, offered))
 
+    def _well_known(self, names: Iterable[str]) -> dict[str, str]:
+        found = self.settings.well_known_variables(names)
+        for name, value in found.items():
+            if logs.is_secret_name(name):
+                logs.register_secret(value)
+        return found
+
     def _written_section(self, name: str) -> Mapping[str, Any]:
         plain = name.replace("-", "_")
         sections = self.settings.plugin_sections
@@ -290,6 +295,7 @@ class Host:
         """Registers the plugin and asks what it offers. Raises ``PluginError`` or ``SettingsError``."""
         hooks = self._register(info.name, plugin)
         section = self._section(info, hooks)
+        logs.register_secrets(section)
         guard = self._guard(info.name, secrets_in(section))
         bound = dict(_bound(hooks, section, self._context(info.name)))
         self.registry.plugins.append(replace(info, hooks=tuple(sorted(bound))))

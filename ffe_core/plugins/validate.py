@@ -46,7 +46,7 @@ def require_port(port: type, offered: object) -> None:
     kind = type(offered).__name__
     if isinstance(offered, type):
         raise NotConforming(f"{offered.__name__} is a class; an object of it is wanted")
-    for name, method in _members(port):
+    for name, method in members(port):
         if inspect.getattr_static(offered, name, None) is None:
             raise NotConforming(f"{kind} is no {port.__name__}: {name} is missing")
         if method is not None:
@@ -67,7 +67,7 @@ def capabilities(kind: str, offered: object) -> frozenset[str]:
 
 
 @cache
-def _members(port: type) -> tuple[tuple[str, Callable[..., Any] | None], ...]:
+def members(port: type) -> tuple[tuple[str, Callable[..., Any] | None], ...]:
     """Attribute names of a Protocol in the order of its source, each with the function where it is a method."""
     members: dict[str, Callable[..., Any] | None] = {}
     for base in reversed(port.__mro__):

@@ -451,3 +451,13 @@ def test_a_builtin_whose_own_section_is_wrong_is_a_settings_error(
     monkeypatch.setitem(BUILTINS, "own", "own_builtin")
     with pytest.raises(SettingsError, match=r"plugins\.own\.sise"):
         load(own={"sise": 3})
+
+
+def test_a_driver_that_is_missing_raises_whatever_its_callback_says() -> None:
+    from stevedore.driver import DriverManager
+    from stevedore.exception import NoMatches
+
+    told: list[set[str]] = []
+    with pytest.raises(NoMatches):
+        DriverManager("ffe.no_such_group", "nobody", on_missing_entrypoints_callback=told.append)
+    assert told == [], "its callback is never called"
