@@ -115,8 +115,10 @@ def refuse(origin: str, refusals: tuple[Finding, ...]) -> NoReturn:
     raise error(f"{origin}{where}: {first.detail or worded(found)}{more}", hint=HINTS.get(found.kind))
 
 
-def _by_row(refusal: tuple[Finding, Place]) -> int:
-    return refusal[1].row or 0
+def _by_row(refusal: tuple[Finding, Place]) -> tuple[bool, int]:
+    """The earliest row first; what is said of a file as a whole often only follows from one."""
+    row = refusal[1].row
+    return row is None, row or 0
 
 
 HINTS = {
