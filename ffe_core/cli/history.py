@@ -21,7 +21,9 @@ ACTION_STYLES = {"BUY": "green", "SELL": "red", "HOLD": "yellow"}
 
 
 @group(invoke_without_command=True)
-@click.option("-l", "--limit", type=click.IntRange(min=1), default=10, show_default=True, help="At most this many.")
+@click.option(
+    "-l", "--limit", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="At most this many."
+)
 @click.option("-a", "--asset", metavar="ASSET", help="Only decisions about this asset, in any spelling.")
 @click.option(
     "--scored", is_flag=True, help="What came of them: return at the horizon, net of cost, and its base rate."
@@ -129,7 +131,8 @@ def verify(session: Session) -> None:
 
 def _print_whole(console: Console, report: ChainReport) -> None:
     behind = f" behind {report.removed:,} removed ones" if report.removed else ""
-    console.print(f"{report.checked:,} records hold{behind}; head {report.head}", soft_wrap=True)
+    held = "1 record holds" if report.checked == 1 else f"{report.checked:,} records hold"
+    console.print(f"{held}{behind}; head {report.head}", soft_wrap=True)
 
 
 # Remove

@@ -196,7 +196,9 @@ def _headline(result: ScoredHistory) -> str:
         or board.mean_net is None
         or board.base_net is None
     ):
-        return f"hit rate not shown: {board.scored} of at least {ENOUGH} scored decisions with a direction; {cost}"
+        return (
+            f"hit rate not shown: it takes {ENOUGH} scored decisions with a direction, there are {board.scored}; {cost}"
+        )
     low, high = board.hit_interval
     return (
         f"{board.scored} scored, {board.independent} of them without a shared bar; {cost}\n"

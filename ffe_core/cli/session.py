@@ -193,12 +193,18 @@ def prepare(command: click.Command) -> click.Command:
 class Command(click.Command):
     """A command whose help shows its own options first and the global ones after them."""
 
+    def get_short_help_str(self, limit: int = 45) -> str:
+        return short_help(self)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         format_options(self, ctx, formatter)
 
 
 class Group(click.Group):
     """A command family. A name that it does not know is answered with the nearest that it does."""
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        return short_help(self)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         format_options(self, ctx, formatter)
@@ -234,12 +240,20 @@ class Group(click.Group):
         return decorate
 
 
+def short_help(command: click.Command) -> str:
+    """The first sentence, whole: a list of commands wraps, where click would cut it off."""
+    return click.Command.get_short_help_str(command, limit=200)
+
+
 def format_options(command: click.Command, ctx: click.Context, formatter: click.HelpFormatter) -> None:
     for title, wanted in (("Options", False), ("Global options", True)):
         rows = [
             record
             for param in command.get_params(ctx)
-            if isinstance(param, GlobalOption) is wanted and (record := param.get_help_record(ctx)) is not None
+            # An argument stands in the usage line and is explained in the text; newer clicks would give it a row.
+            if isinstance(param, click.Option)
+            and isinstance(param, GlobalOption) is wanted
+            and (record := param.get_help_record(ctx)) is not None
         ]
         if rows:
             with formatter.section(title):

@@ -1,0 +1,206 @@
+"""Writes docs/commands.md from the command tree: ``python -m ffe_core.cli.commands_document``."""
+
+from __future__ import annotations
+
+import inspect
+import pathlib
+import textwrap
+from collections.abc import Iterator
+
+import click
+
+from ffe_core.cli.commands import BUILT_IN, Root
+from ffe_core.cli.session import GlobalOption, prepare
+
+DOCUMENT = "docs/commands.md"
+WIDTH = 120
+
+#: What ``data`` holds with ``--json``, by invocation. ``x[…]`` is a list and ``x{…}`` an object with the fields that
+#: stand between; ``…`` itself are fields that vary; a name in capitals stands for many.
+SHAPES: dict[str, str] = {
+    "analyze": (
+        "id asset_pair asset_type as_of created_at mode action effect effect_reason confidence raw_confidence reasoning"
+        " amount position_type entry_price position_size sizing{method formula_quantity clamps[rule reason before"
+        " after] unavailable} stop_loss_price stop_loss_fraction take_profit_price risk_fraction signal_only"
+        " market{source synthetic fingerprint freshness{is_fresh level age message} status{…} price change volatility"
+        " bar_open bar_high bar_low bar_volume bar_closed_at shape{…} price_divergence remarks[]}"
+        " pulse{timeframes{TIMEFRAME{closed_at bars price trend strength signal_strength rsi macd macd_signal"
+        " macd_histogram bb_upper bb_middle bb_lower bb_percent_b adx plus_di minus_di atr sma_20 sma_50"
+        " volatility_class extra{…}}} confluence{direction score conflicts[] entry_signal entry_reasons[]} missing[]"
+        " summary} regime opinions[provider model action confidence reasoning amount horizon calibratable latency_ms"
+        " tokens_in tokens_out cost_usd error local] ensemble_metadata{…} rulings[rule outcome reason before after"
+        " inputs{…}] vetoed hash previous_hash"
+    ),
+    "analyze ASSET ASSET": "decisions[…] errors[]",
+    "completion": "script",
+    "config check": "ok problems[] warnings[]",
+    "config explain": "key type default description value origin variable other_variables[]",
+    "config explain SECTION": ("key keys[key type default description value origin variable other_variables[]]"),
+    "config init": "file",
+    "config path": "folder files[path exists]",
+    "config schema": "{…}",
+    "config set": "key value origin file",
+    "config show": "{KEY{value origin}}",
+    "data candles": "asset_pair timeframe source synthetic fingerprint candles[time open high low close volume]",
+    "data check": (
+        "files[file asset_pair timeframe bars first last verdict usable repairs[kind count row column text]"
+        " remarks[kind count row column text] refusals[kind count row column text]] refused"
+    ),
+    "data import": (
+        "path asset_pair timeframe bars first last fingerprint replaced[] verdict repairs[kind count row column text]"
+        " remarks[kind count row column text]"
+    ),
+    "data list": "[source asset_pair timeframe bars first last origin]",
+    "db backup": "path bytes decisions head",
+    "db copy": "from to tables[table rows checksum copied_checksum]",
+    "db restore": "location kept decisions head",
+    "db status": (
+        "backend location schema newest_schema current decisions removed events ledger_entries oldest newest bytes"
+        " journal_mode concerns[]"
+    ),
+    "db upgrade": "before after changed backup",
+    "history": "[id created_at as_of asset_pair action confidence executed mode]",
+    "history --scored": (
+        "decisions[id as_of asset_pair action confidence synthetic timeframe horizon resolved_at gross_return"
+        " net_return long_net_return unresolved] summary{…}"
+    ),
+    "history prune": "removed bytes remaining dry_run",
+    "history verify": "ok checked removed head broken{seq id why}",
+    "history wipe": "removed bytes remaining dry_run",
+    "paths": "home config config_file local_config_file dotenv_file data store_file cache logs state",
+    "plugins": "[name version distribution hooks[] state reason builtin]",
+    "plugins check": (
+        "plugin distribution version ok passed failed not_applicable remark checks[subject check outcome reason]"
+    ),
+    "plugins doctor": (
+        "[name version distribution state reason import_ms hooks[] offers{…} problems[] missing_tools{…}]"
+    ),
+    "plugins list": "[name version distribution hooks[] state reason builtin]",
+    "plugins new": "name kind path files[]",
+    "replay": "id same differences[path recorded replayed]",
+    "show": (
+        "id seq hash previous_hash executed events[kind at detail{…}] schema decision{…} inputs{…} candles{…} parts{…}"
+        " plugins{…} settings{…}"
+    ),
+}
+
+#: exit codes with a meaning of their own that the command's help does not tell already
+EXITS: dict[str, dict[int, str]] = {
+    "analyze": {
+        1: "no data for the asset, or every provider failed; the HOLD that came of it is stored",
+        3: "live mode with invented prices or with a paper account",
+    },
+    "data candles": {1: "no source has such bars"},
+    "data check": {1: "a file is refused"},
+    "data import": {1: "the file is refused"},
+    "plugins check": {1: "a check failed"},
+    "plugins doctor": {1: "a plugin is broken or lacks something"},
+    "replay": {1: "a plugin that took part is absent or of another version"},
+}
+
+_HEAD = """\
+# Commands
+
+Written from the command line itself by `python -m ffe_core.cli.commands_document`; `ffe COMMAND --help` says the same.
+Installed plugins may add commands; `ffe --help` lists them too.
+
+## For every command
+
+These options stand before the command's name or after it.
+
+{options}
+
+**Output.** The result goes to standard output, everything else to standard error. With `--json` standard output holds
+exactly one object: `{{"schema": 1, "data": …}}`, or `{{"schema": 1, "error": {{"type", "message", "hint"}}}}`. Times
+are ISO 8601 in UTC with `Z`. Amounts, sizes, order prices and balances are strings, so that no digit is lost; market
+figures, indicators and fractions are numbers. What is missing is `null`.
+
+**Errors** are one line on standard error that says what happened and what to do; `-v` adds the traceback.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | the operation failed: no data, a venue refused, every provider failed |
+| 2 | wrong usage, or a setting is wrong |
+| 3 | refused for safety |
+| 4 | a replay needed an answer that was never recorded |
+| 6 | verification failed: the chain, or a replay that differs |
+| 7 | the budget is spent |
+| 130 | interrupted |
+
+Each command tells what its `data` holds: `name[…]` is a list and `name{{…}}` an object, with the fields that stand
+between; `…` itself means fields that vary; a name in capitals stands for many.
+"""
+
+
+def document() -> str:
+    """docs/commands.md: the built-in commands, whatever is installed besides."""
+    root = Root("ffe")
+    lines = [_HEAD.format(options="\n".join(_options(prepare(root), glob=True)))]
+    for name in sorted(BUILT_IN):
+        command = root.get_command(click.Context(root, info_name="ffe"), name)
+        assert isinstance(command, click.Command)  # noqa: S101 - the table of built-in commands names only these
+        for path, below in _walk((name,), command):
+            lines += _section(path, below)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _walk(path: tuple[str, ...], command: click.Command) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        ctx = click.Context(command)
+        for name in command.list_commands(ctx):
+            below = command.get_command(ctx, name)
+            if below is not None:
+                yield from _walk((*path, name), below)
+
+
+def _section(path: tuple[str, ...], command: click.Command) -> Iterator[str]:
+    name = " ".join(path)
+    yield f"{'#' * (len(path) + 1)} ffe {name}"
+    yield ""
+    pieces = " ".join(command.collect_usage_pieces(click.Context(command)))
+    yield f"    ffe {name} {pieces}"
+    yield ""
+    yield inspect.cleandoc(command.help or "")
+    yield ""
+    own = list(_options(command, glob=False))
+    if len(own) > 2:
+        yield from own
+        yield ""
+    for invocation, shape in _shapes(name):
+        yield "With `--json`:" if invocation == name else f"`ffe {invocation} --json`:"
+        yield ""
+        yield from textwrap.wrap(shape, WIDTH, initial_indent="    ", subsequent_indent="    ", break_long_words=False)
+        yield ""
+    for code, why in EXITS.get(name, {}).items():
+        yield f"Exit code {code}: {why}."
+        yield ""
+
+
+def _shapes(name: str) -> Iterator[tuple[str, str]]:
+    """Those of the command ``name``, not of the commands below it."""
+    for invocation, shape in SHAPES.items():
+        first, *rest = invocation.removeprefix(name).split() or [""]
+        if invocation.startswith(name) and all(not word or word.isupper() or word[0] == "-" for word in (first, *rest)):
+            yield invocation, shape
+
+
+def _options(command: click.Command, *, glob: bool) -> Iterator[str]:
+    """A table of the options that are of this command alone, or of those that every command takes."""
+    yield "| option | meaning |"
+    yield "|---|---|"
+    for param in command.params:
+        if isinstance(param, click.Option) and isinstance(param, GlobalOption) is glob:
+            record = param.get_help_record(click.Context(command))
+            if record is not None:
+                names, text = (part.replace("|", "\\|") for part in record)
+                yield f"| `{names}` | {text} |"
+
+
+def write(root: pathlib.Path) -> None:
+    (root / DOCUMENT).write_text(document(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(pathlib.Path(__file__).resolve().parents[2])
