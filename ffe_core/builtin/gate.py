@@ -11,6 +11,8 @@ from decimal import Decimal
 
 from ffe_core import Proposal, RiskContext, RiskRule, Ruling, RulingOutcome, hookimpl
 
+_FOR_EXITS = "exits always pass"
+
 
 @dataclass(frozen=True, slots=True)
 class DataSanity:
@@ -46,6 +48,8 @@ class MarketHours:
     name: str = "market_hours"
 
     def check(self, proposal: Proposal, context: RiskContext) -> Ruling:
+        if proposal.is_exit:
+            return _pass(self, _FOR_EXITS)
         status = context.status
         if context.instrument is not None and not context.instrument.tradeable:
             return _veto(self, "the venue says that it does not trade now")
@@ -63,6 +67,8 @@ class DataFreshness:
     name: str = "freshness"
 
     def check(self, proposal: Proposal, context: RiskContext) -> Ruling:
+        if proposal.is_exit:
+            return _pass(self, _FOR_EXITS)
         freshness = context.freshness
         if not freshness.is_fresh:
             return _veto(self, freshness.message)

@@ -268,6 +268,7 @@ def make_risk_context(proposal: Proposal | None = None, **changes: Any) -> RiskC
         peak_equity=before.equity,
         day_start_equity=before.equity,
         closed_trades=(),
+        settings={"entry_agreement": 0.6},
     )
     return replace(neutral, **changes)
 

@@ -132,7 +132,7 @@ def test_the_installed_plugin_is_listed_checked_and_asked(installed_ffe: Callabl
     decision = installed_ffe("analyze", "BTCUSD", "--provider", "band")
     (opinion,) = decision["opinions"]
     assert (opinion["provider"], opinion["error"]) == ("band", None)
-    assert "% of the band" in opinion["reasoning"]
+    assert "% up the band" in opinion["reasoning"]
 
 
 @pytest.mark.install
