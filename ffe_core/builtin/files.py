@@ -37,9 +37,9 @@ from ffe_core.market.quality import (
     END_OF_TIME,
     SUFFIXES,
     QualityReport,
-    check_candles,
     name_of_file,
     read_file,
+    remarks_on,
 )
 
 NAME = "files"
@@ -146,8 +146,8 @@ class FileSource:
         if not found:
             raise NoData(f"files: no {asset} {timeframe} bars in the span asked for; {_span(chosen)}")
         wanted = found if limit is None else found.tail(limit)
-        seen = check_candles(wanted.as_of(until))
-        remarks = tuple(finding.line() for finding in (*known.repairs, *known.remarks, *seen.remarks))
+        seen = remarks_on(wanted.as_of(until))
+        remarks = tuple(finding.line() for finding in (*known.repairs, *known.remarks, *seen))
         return replace(wanted, remarks=remarks)
 
     def holdings(self) -> Sequence[Holding]:

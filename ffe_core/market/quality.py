@@ -41,6 +41,7 @@ __all__ = [
     "name_of_file",
     "read_file",
     "read_rows",
+    "remarks_on",
 ]
 
 REPAIRS = {

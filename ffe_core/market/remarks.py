@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import operator
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from statistics import median
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from ffe_core.domain.assets import FOREX_DAY_ENDS, NEW_YORK, AssetKind, Timeframe
@@ -20,6 +21,10 @@ from ffe_core.domain.clock import from_ms, iso, to_ms
 from ffe_core.domain.market import Candles
 from ffe_core.market.report import Finding, Findings, Place
 
+if TYPE_CHECKING:
+    from ffe_core.domain.market import Stamps
+
+WORTH_NUMPY = 2_000
 TEXTS = {
     "single_bar": "one bar only: too short for any indicator",
     "gaps": "{count} bar{s} absent in market hours",
@@ -59,11 +64,9 @@ def remarks_on(candles: Candles) -> tuple[Finding, ...]:
 
 
 def _gaps(candles: Candles, found: Findings) -> None:
-    step = candles.timeframe.milliseconds
-    times = candles.time.tolist()
+    times = candles.time
     absent = 0
-    steps = map(operator.sub, times[1:], times)
-    for index in (at for at, length in enumerate(steps, start=1) if length > step):
+    for index in _after_gaps(times, candles.timeframe.milliseconds):
         before, after = times[index - 1], times[index]
         missing = absent_bars(before, after, candles.timeframe, candles.asset.kind)
         if missing:
@@ -151,37 +154,26 @@ def _evening(day: date) -> int:
 
 
 def _flat(candles: Candles, found: Findings) -> None:
-    flat = 0
-    run = 1
-    last: float | None = None
-    frozen_from = 0
-    highs, lows = candles.high.tolist(), candles.low.tolist()
-    if not any(map(operator.eq, highs, lows)):
-        return
-    for index, (high, low) in enumerate(zip(highs, lows, strict=True)):
-        if high > low:
-            last = None
-            continue
-        flat += 1
-        run = run + 1 if high == last else 1
-        last = high
-        if run == 1:
-            frozen_from = index
+    flat = _without_range(candles)
+    run = 0
+    for at, index in enumerate(flat):
+        follows = at > 0 and flat[at - 1] == index - 1 and candles.high[index - 1] == candles.high[index]
+        run = run + 1 if follows else 1
         if run == FROZEN_RUN:
-            since = f"from {iso(from_ms(candles.time[frozen_from]))}"
+            since = f"from {iso(from_ms(candles.time[index - FROZEN_RUN + 1]))}"
             found.add("frozen", Place(candles.close_time(index), detail=since, weight=FROZEN_RUN))
         elif run > FROZEN_RUN:
             found.add("frozen", Place(candles.close_time(index)))
-    if flat > FLAT_SHARE * len(candles) and len(candles) > 1:
-        found.add("flat", Place(candles.close_time(-1), weight=flat))
+    if len(flat) > FLAT_SHARE * len(candles) and len(candles) > 1:
+        found.add("flat", Place(candles.close_time(-1), weight=len(flat)))
 
 
 def _jumps(candles: Candles, found: Findings) -> None:
     """A bar whose high or low is far from the median of the five closes before it, in the usual ranges of the past."""
     may_split = candles.asset.kind in (AssetKind.STOCK, AssetKind.UNKNOWN)
-    opens, highs, lows, closes = (getattr(candles, name).tolist() for name in ("open", "high", "low", "close"))
-    if _is_calm(opens, highs, lows, closes):
+    if _is_calm(candles):
         return
+    opens, highs, lows, closes = (getattr(candles, name).tolist() for name in ("open", "high", "low", "close"))
     usual = 0.0
     for index, (high, low, close) in enumerate(zip(highs, lows, closes, strict=True)):
         if index:
@@ -203,17 +195,47 @@ def _jumps(candles: Candles, found: Findings) -> None:
         usual += ((min(extent, RANGE_CAP * usual) if index > RECENT_CLOSES else extent) - usual) * weight
 
 
-def _is_calm(opens: list[float], highs: list[float], lows: list[float], closes: list[float]) -> bool:
-    """Whether no bar can be a jump or a split, told by whole columns: most series end here."""
-    if min(closes, default=0.0) <= 0:
-        return False
-    furthest_up = max(map(operator.truediv, highs[1:], closes), default=1.0)
-    furthest_down = min(map(operator.truediv, lows[1:], closes), default=1.0)
-    return furthest_up <= 1 + JUMP_AT_LEAST and furthest_down >= 1 - JUMP_AT_LEAST
-
-
 def _is_split(ratio: float) -> bool:
     if ratio <= 0 or 1 / SPLIT_RATIOS[0] * (1 + SPLIT_TOLERANCE) < ratio < SPLIT_RATIOS[0] * (1 - SPLIT_TOLERANCE):
         return False
     step = max(ratio, 1 / ratio)
     return any(abs(step / known - 1) <= SPLIT_TOLERANCE for known in SPLIT_RATIOS)
+
+
+# Whole columns at a glance: most bars end here. Long series are looked at by numpy, with the same comparisons.
+
+
+def _after_gaps(times: Stamps, step: int) -> Sequence[int]:
+    """Where a bar opens more than ``step`` after the one before."""
+    if len(times) < WORTH_NUMPY:
+        steps = map(operator.sub, times[1:], times)
+        return [index for index, length in enumerate(steps, start=1) if length > step]
+    import numpy as np
+
+    after: list[int] = (np.flatnonzero(np.diff(np.frombuffer(times, np.int64)) > step) + 1).tolist()
+    return after
+
+
+def _without_range(candles: Candles) -> Sequence[int]:
+    """Where high and low are one price."""
+    if len(candles) < WORTH_NUMPY:
+        return [index for index, one in enumerate(map(operator.le, candles.high, candles.low)) if one]
+    import numpy as np
+
+    flat: list[int] = np.flatnonzero(np.frombuffer(candles.high) <= np.frombuffer(candles.low)).tolist()
+    return flat
+
+
+def _is_calm(candles: Candles) -> bool:
+    """Whether no bar leaves the close before it so far that it could be a jump or a split."""
+    up, down = 1 + JUMP_AT_LEAST, 1 - JUMP_AT_LEAST
+    if len(candles) < WORTH_NUMPY:
+        return not any(
+            high > before * up or low < before * down
+            for high, low, before in zip(candles.high[1:], candles.low[1:], candles.close, strict=False)
+        )
+    import numpy as np
+
+    before = np.frombuffer(candles.close)[:-1]
+    highs, lows = np.frombuffer(candles.high)[1:], np.frombuffer(candles.low)[1:]
+    return not bool((highs > before * up).any() or (lows < before * down).any())

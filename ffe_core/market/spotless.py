@@ -29,7 +29,8 @@ def is_spotless(table: RawTable, timeframe: Timeframe | None, kind: AssetKind, n
     )
     steps = np.diff(times)
     return bool(
-        times[-1] + step <= now
+        times[0] > 0
+        and times[-1] + step <= now
         and (steps > 0).all()
         and (steps[:_TELLING_BARS] == step).any()
         and not (times % step).any()

@@ -48,6 +48,9 @@ class TestConformance(DataSourceContract):
     def _folder(self, tmp_path):
         write(tmp_path, "BTCUSD_1h.csv", MONDAY, 80, HOUR)
         type(self).factory = staticmethod(lambda: source(tmp_path))
+        (tmp_path / "broken").mkdir()
+        (tmp_path / "broken" / "BTCUSD_1h.parquet").write_bytes(b"PAR1 no more PAR1")
+        type(self).failing = staticmethod(lambda: source(tmp_path / "broken"))
 
 
 # which file

@@ -15,6 +15,7 @@ from ffe_core.domain.assets import Asset, AssetKind, Timeframe
 from ffe_core.domain.clock import from_ms, to_ms
 from ffe_core.domain.market import COLUMNS, Candles
 from ffe_core.errors import BadData, NoData, UsageError
+from ffe_core.market import remarks
 from ffe_core.market.quality import REFUSALS, REPAIRS, check_candles, name_of_file, read_file, read_rows
 from ffe_core.market.remarks import absent_bars
 
@@ -505,6 +506,16 @@ def test_a_jump_a_gap_or_a_frozen_price_is_told_by_the_past_alone(rows, cut):
     late, early = check_candles(whole).as_of(at), check_candles(whole.as_of(from_ms(at)))
     for kind in causal:
         assert late.counts().get(kind, 0) == early.counts().get(kind, 0)
+
+
+@given(rows=st.lists(bars(), min_size=1, max_size=60))
+@settings(max_examples=100)
+def test_long_series_are_remarked_on_as_short_ones_are(rows):
+    whole = candles(rows, Asset.parse("ABC"))
+    short = remarks.remarks_on(whole)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(remarks, "WORTH_NUMPY", 0)
+        assert remarks.remarks_on(whole) == short
 
 
 @given(rows=tables())
