@@ -12,7 +12,7 @@ import click
 from ffe_core.cli.output import clean, foreign
 from ffe_core.cli.session import Session, group
 from ffe_core.domain.assets import Asset, AssetKind, Timeframe
-from ffe_core.errors import NoData, UsageError
+from ffe_core.errors import FfeError, NoData, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,6 +71,13 @@ def list_(session: Session, source: str | None) -> None:
         if "Catalogued" not in offer.capabilities or source not in (None, name):
             continue
         holdings: Any = offer.object
+        try:
+            held_there = holdings.holdings()
+        except FfeError as error:
+            if source is not None:
+                raise
+            session.warn(f"{name}: {error.message}")
+            continue
         rows += [
             {
                 "source": name,
@@ -81,7 +88,7 @@ def list_(session: Session, source: str | None) -> None:
                 "last": held.last,
                 "origin": held.origin,
             }
-            for held in holdings.holdings()
+            for held in held_there
         ]
     session.emit(rows, lambda console: _print_holdings(console, rows))
 

@@ -87,6 +87,7 @@ def test_an_unknown_currency_is_only_remarked_on_and_a_quote_with_digits_is_not_
 
 
 @given(st.text(min_size=1, max_size=30))
+@settings(deadline=None)
 def test_parsing_its_own_symbol_gives_the_same_asset(text):
     try:
         asset = Asset.parse(text)
@@ -106,7 +107,7 @@ INSTANTS = st.integers(min_value=ms(1990, 1, 1), max_value=ms(2040, 1, 1))
 
 @pytest.mark.parametrize("frame", [frame for frame in Timeframe if frame is not Timeframe.D1])
 @given(at=INSTANTS, kind=KINDS)
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_up_to_four_hours_bars_stand_on_the_utc_grid_whatever_the_asset(frame, at, kind):
     label = frame.open_of(at, kind)
     assert label % frame.milliseconds == 0
@@ -114,7 +115,7 @@ def test_up_to_four_hours_bars_stand_on_the_utc_grid_whatever_the_asset(frame, a
 
 
 @given(at=INSTANTS, kind=ALWAYS_OPEN, frame=FRAMES)
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_every_instant_lies_in_exactly_the_bar_that_it_is_given(at, kind, frame):
     label = frame.open_of(at, kind)
     closes = frame.close_of(label, kind)
@@ -125,7 +126,7 @@ def test_every_instant_lies_in_exactly_the_bar_that_it_is_given(at, kind, frame)
 
 
 @given(at=INSTANTS)
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_a_stock_day_is_labelled_by_its_date_and_ends_at_four_in_new_york(at):
     label = Timeframe.D1.open_of(at, AssetKind.STOCK)
     closes = Timeframe.D1.close_of(label, AssetKind.STOCK)

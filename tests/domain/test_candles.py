@@ -53,7 +53,7 @@ def test_buffers_are_read_only():
 
 
 @given(cut=st.integers(min_value=-5 * HOUR, max_value=60 * HOUR), kind=st.sampled_from(list(AssetKind)))
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_as_of_shows_every_complete_bar_and_no_other(cut, kind):
     bars = hours(50, Asset.parse("ABC", kind=kind))
     at = START + cut
@@ -67,7 +67,7 @@ def test_as_of_shows_every_complete_bar_and_no_other(cut, kind):
     cut=st.integers(min_value=0, max_value=400 * 24),
     kind=st.sampled_from([AssetKind.CRYPTO, AssetKind.FOREX, AssetKind.STOCK]),
 )
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_as_of_never_shows_an_unfinished_day_of_any_kind(days, cut, kind):
     labels, at = [], START
     for _ in range(days):
@@ -92,7 +92,7 @@ def test_as_of_refuses_an_instant_without_a_zone():
 
 
 @given(first=st.integers(min_value=-3_000_000, max_value=30 * HOUR * 1000), length=st.integers(0, 20 * HOUR * 1000))
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_between_holds_the_bars_that_open_in_the_span_to_the_microsecond(first, length):
     bars = hours(20)
     start = from_ms(START) + timedelta(microseconds=first)
@@ -110,6 +110,7 @@ def test_slices_share_the_buffers_and_keep_what_is_said_about_the_series():
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_the_fingerprint_changes_with_every_value_and_with_nothing_else(data):
     bars = hours(5)
     name = data.draw(st.sampled_from(COLUMNS))

@@ -476,7 +476,7 @@ def instant_of(stamp):
 
 
 @given(rows=tables(), hour=st.integers(0, 42))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_what_is_known_at_an_instant_is_what_the_earlier_rows_alone_tell(rows, hour):
     at = ms(2021, 1, 1) + hour * HOUR
     earlier = [row for row in rows if instant_of(row[0]) + HOUR <= at]
@@ -498,7 +498,7 @@ def test_what_is_known_at_an_instant_is_what_the_earlier_rows_alone_tell(rows, h
 @given(
     rows=st.lists(bars().filter(lambda bar: bar[1] >= bar[2] and bar[4] >= 0), min_size=2, max_size=80), cut=st.data()
 )
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_a_jump_a_gap_or_a_frozen_price_is_told_by_the_past_alone(rows, cut):
     whole = candles(rows, Asset.parse("ABC"))
     at = whole.close_time(cut.draw(st.integers(1, len(rows) - 1)))
@@ -509,7 +509,7 @@ def test_a_jump_a_gap_or_a_frozen_price_is_told_by_the_past_alone(rows, cut):
 
 
 @given(rows=st.lists(bars(), min_size=1, max_size=60))
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_long_series_are_remarked_on_as_short_ones_are(rows):
     whole = candles(rows, Asset.parse("ABC"))
     short = remarks.remarks_on(whole)
@@ -519,7 +519,7 @@ def test_long_series_are_remarked_on_as_short_ones_are(rows):
 
 
 @given(rows=tables())
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_what_is_read_is_sorted_unique_sound_and_among_the_rows_that_came(rows):
     reading = read_rows(rows, origin="x", now=NOW, timeframe=Timeframe.H1, kind=AssetKind.CRYPTO)
     assert all(earlier < later for earlier, later in pairwise(reading.time))

@@ -111,7 +111,7 @@ def test_a_forming_bar_is_hidden_until_its_period_has_ended():
     target=st.sampled_from([Timeframe.M5, Timeframe.M15, Timeframe.M30, Timeframe.H1, Timeframe.H4, Timeframe.D1]),
     asset=st.sampled_from([BTC, EUR, GOOG]),
 )
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_each_bar_is_made_of_the_bars_in_its_period_and_no_other(kept, target, asset):
     begin = ms(2021, 3, 13, 12)  # the New York clocks change in this span
     bars = series((begin + minute * MINUTE for minute in sorted(kept)), asset=asset)
@@ -137,7 +137,7 @@ def test_each_bar_is_made_of_the_bars_in_its_period_and_no_other(kept, target, a
     cut=st.integers(0, 700),
     asset=st.sampled_from([BTC, EUR]),
 )
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 def test_what_is_complete_at_an_instant_does_not_depend_on_later_minutes(kept, cut, asset):
     bars = series((ms(2021, 3, 14, 18) + minute * MINUTE for minute in sorted(kept)), asset=asset)
     at = from_ms(ms(2021, 3, 14, 18) + cut * MINUTE)
@@ -148,7 +148,7 @@ def test_what_is_complete_at_an_instant_does_not_depend_on_later_minutes(kept, c
 
 
 @given(kept=st.sets(st.integers(0, 3000), min_size=1, max_size=300))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_two_steps_make_the_same_bars_as_one(kept):
     times = [ms(2021, 1, 1)] + [ms(2021, 1, 1) + minute * MINUTE for minute in sorted(kept) if minute]
     bars = series(times)
@@ -202,6 +202,7 @@ def test_the_same_timeframe_is_the_same_series():
 
 
 @given(st.sampled_from(list(Timeframe)), st.sampled_from(list(Timeframe)), st.sampled_from(list(AssetKind)))
+@settings(deadline=None)
 def test_what_can_be_made_is_said_as_it_is_done(finer, coarser, kind):
     bars = series([ms(2021, 1, 4)], finer, Asset.parse("ABC", kind=kind))
     if can_resample(finer, coarser, kind):
