@@ -1,0 +1,1 @@
+"""Candles: where they come from, what they are worth, and when they are of use."""
