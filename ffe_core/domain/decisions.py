@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ffe_core.domain.assets import Asset, Timeframe
 from ffe_core.domain.clock import require_utc
@@ -22,6 +23,9 @@ from ffe_core.domain.trading import (
     Reservation,
     TradingState,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class RulingOutcome(StrEnum):
@@ -304,3 +308,17 @@ class Decision:
     vetoed: bool = False
     hash: str = ""
     previous_hash: str = ""
+
+    def frame(self) -> pd.DataFrame:
+        """One row of a DataFrame, indexed by id; ``pandas.concat`` of several makes a table of decisions."""
+        made: pd.DataFrame = _notebook().decision_frame(self)
+        return made
+
+    def _repr_html_(self) -> str:
+        made: str = _notebook().decision_html(self)
+        return made
+
+
+def _notebook() -> Any:
+    """The lazy door to what shows results in notebooks: the domain itself knows neither pandas nor HTML."""
+    return importlib.import_module("ffe_core.engine.notebook")

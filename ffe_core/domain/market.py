@@ -201,6 +201,12 @@ class Candles:
         made: pd.DataFrame = importlib.import_module("ffe_core.market.candles").frame(self)
         return made
 
+    def _repr_html_(self) -> str:
+        import importlib
+
+        made: str = importlib.import_module("ffe_core.engine.notebook").candles_html(self)
+        return made
+
 
 def _not_before(at: datetime) -> int:
     """The first whole millisecond that is not before ``at``."""
@@ -330,6 +336,19 @@ class Pulse:
     def best(self, *timeframes: Timeframe) -> FramePulse | None:
         """The first of ``timeframes`` that has a reading."""
         return next((frame for name in timeframes if (frame := self.frames.get(name)) is not None), None)
+
+    def frame(self) -> pd.DataFrame:
+        """A DataFrame with a row a timeframe, for notebooks; a frame without data is a row without values."""
+        import importlib
+
+        made: pd.DataFrame = importlib.import_module("ffe_core.engine.notebook").pulse_frame(self)
+        return made
+
+    def _repr_html_(self) -> str:
+        import importlib
+
+        made: str = importlib.import_module("ffe_core.engine.notebook").pulse_html(self)
+        return made
 
 
 @dataclass(frozen=True, slots=True)

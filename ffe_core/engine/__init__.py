@@ -27,6 +27,7 @@ from ffe_core.risk.sizing import Exits, Kelly, SizingRules
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ffe_core.engine.notebook import History
     from ffe_core.market.feed import Feed, FeedResult
     from ffe_core.plugins import Registry
     from ffe_core.settings import Settings
@@ -340,9 +341,11 @@ class Engine:
             plugins=self.registry.versions(),
         )
 
-    def history(self, limit: int = 10, asset: str | None = None) -> Sequence[Any]:
-        """The newest stored decisions, newest first."""
-        return self.store.latest(limit, None if asset is None else self.asset(asset).symbol)
+    def history(self, limit: int = 10, asset: str | None = None) -> History:
+        """The newest stored decisions, newest first; ``.frame()`` makes a DataFrame of them."""
+        from ffe_core.engine.notebook import History
+
+        return History(self.store.latest(limit, None if asset is None else self.asset(asset).symbol))
 
 
 @dataclass(frozen=True, slots=True)
