@@ -82,6 +82,7 @@ def test_checking_an_unknown_plugin_is_one_line_and_exit_2(ffe: Callable[..., An
     assert "unknown plugin" in run.line
 
 
+@pytest.mark.slow
 def test_a_failing_check_is_exit_1_with_the_reason_in_the_table(
     real_ffe: Callable[..., Any], site: Path, tmp_path: Path
 ) -> None:
@@ -101,6 +102,7 @@ def test_a_failing_check_is_exit_1_with_the_reason_in_the_table(
     assert json.loads(as_json.out)["data"]["ok"] is False
 
 
+@pytest.mark.slow
 def test_the_doctor_names_broken_plugins_and_missing_tools(
     real_ffe: Callable[..., Any], site: Path, tmp_path: Path
 ) -> None:

@@ -71,6 +71,7 @@ def test_a_new_plugin_passes_and_sees_no_credentials(check: Check, monkeypatch: 
     assert found.score.startswith(f"{found.count('passed')} of {found.count('passed')} checks passed")
 
 
+@pytest.mark.slow
 def test_everything_wrong_with_a_bad_plugin_is_told(check: Check) -> None:
     found = check(
         {
@@ -157,6 +158,7 @@ def test_everything_wrong_with_a_bad_plugin_is_told(check: Check) -> None:
     assert told["the opinion is valid and signed"] == "passed"
 
 
+@pytest.mark.slow
 def test_a_check_that_kills_the_process_is_told_with_what_came_before(check: Check) -> None:
     found = check(
         {
@@ -182,6 +184,7 @@ def test_without_a_contract_only_the_static_checks_run_and_the_remark_says_so(ch
     assert {result.subject for result in found.results} == {"plugin"}
 
 
+@pytest.mark.slow
 def test_a_contract_that_tries_nothing_of_what_is_offered_is_told(check: Check) -> None:
     told = outcomes(check({"ffe_acme/contract.py": "X = 1\n"}))
     assert told["ffe ai providers is tried by a contract"].endswith("no contract for a AIProvider")
