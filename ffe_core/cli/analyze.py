@@ -7,28 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ffe_core.cli.instants import Instant
 from ffe_core.cli.session import Session, command
 from ffe_core.errors import FfeError, ProviderFailed
 
 if TYPE_CHECKING:
     from ffe_core.domain.decisions import Decision
-
-
-class Instant(click.ParamType):
-    """An ISO 8601 instant with its zone: an hour that could be any of twenty-four is no instant."""
-
-    name = "instant"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            instant = datetime.fromisoformat(str(value).strip())
-        except ValueError:
-            self.fail(f"{value!r} is no instant; write it like 2023-06-01T00:00:00Z", param, ctx)
-        if instant.tzinfo is None:
-            self.fail(f"{value!r} has no time zone; write it like 2023-06-01T00:00:00Z", param, ctx)
-        return instant
 
 
 @command()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ffe_core.cli.instants import Instant
 from ffe_core.cli.output import clean, foreign
 from ffe_core.cli.session import Session, group
 from ffe_core.domain.assets import Asset, AssetKind, Timeframe
@@ -26,29 +27,6 @@ _FRAMES = "|".join(frame.value for frame in Timeframe)
 #: Anywhere in a name, unlike the names that the source ``files`` answers to.
 _IN_NAME = re.compile(rf"(?:^|_)(?P<symbol>[A-Za-z0-9-]+)_(?P<frame>{_FRAMES})(?=_|$)")
 TIMEFRAME = click.Choice([frame.value for frame in Timeframe])
-
-
-class Moment(click.ParamType):  # type: ignore[type-arg]
-    """An instant with its zone, or a date of UTC: its first instant, or with ``ends`` the first after it."""
-
-    name = "instant"
-
-    def __init__(self, *, ends: bool = False) -> None:
-        self.ends = ends
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        text = str(value).strip()
-        try:
-            if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-                return datetime.fromisoformat(text).replace(tzinfo=UTC) + timedelta(days=self.ends)
-            instant = datetime.fromisoformat(text)
-        except (ValueError, OverflowError):
-            self.fail(f"{text!r} is no instant; write it like 2023-06-01 or 2023-06-01T00:00:00Z", param, ctx)
-        if instant.tzinfo is None:
-            self.fail(f"{text!r} has no time zone; write it like 2023-06-01T00:00:00Z", param, ctx)
-        return instant.astimezone(UTC)
 
 
 @group(name="data")
@@ -308,8 +286,8 @@ def _folder(session: Session) -> Path:
 @data.command()
 @click.argument("asset", metavar="ASSET")
 @click.option("--timeframe", type=TIMEFRAME, help="Length of a bar; default: the decision timeframe.")
-@click.option("--start", type=Moment(), metavar="ISO", help="First bar's open; a date means 00:00 UTC.")
-@click.option("--end", type=Moment(ends=True), metavar="ISO", help="Nothing at or after it; a date includes that day.")
+@click.option("--start", type=Instant("first"), metavar="ISO", help="First bar's open; a date means 00:00 UTC.")
+@click.option("--end", type=Instant("after"), metavar="ISO", help="Nothing at or after it; a date includes that day.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The last N bars; default 500 without --start.")
 @click.option("--source", metavar="NAME", help="Take the bars from this source alone.")
 def candles(
