@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 CACHE_TTL = 300.0
 MAX_ENTRIES = 1000
 BARS = 500
+#: the hint where no source has the asset at all
+WHERE_FROM = "`ffe data list` says what there is, `ffe data import` brings in more"
 
 #: finer bars read at once to make longer ones, at most: a year of hours, two weeks of minutes
 _MOST_FINER_BARS = 20_000
@@ -359,4 +361,4 @@ def _said(name: str, error: FfeError) -> str:
 
 
 def _nobody_has(asset: Asset, timeframe: Timeframe, said: Sequence[str]) -> NoData:
-    return NoData(f"no {timeframe} candles of {asset}: " + ("; ".join(said) or "no source is set up"))
+    return NoData(f"no {timeframe} candles of {asset}: " + ("; ".join(said) or "no source is set up"), hint=WHERE_FROM)

@@ -13,7 +13,7 @@ from ffe_core.domain.assets import NEW_YORK, AssetKind, Timeframe
 from ffe_core.domain.clock import from_ms
 from ffe_core.domain.market import Candles, Freshness, Market, MarketStatus, Quote
 from ffe_core.errors import NoData
-from ffe_core.market.feed import FeedResult
+from ffe_core.market.feed import WHERE_FROM, FeedResult
 
 _DAY = 86_400_000
 #: a forex Monday looks back over the week-end; beyond this a "day's change" would be a story about something else
@@ -32,7 +32,7 @@ def snapshot(found: FeedResult, timeframe: Timeframe, freshness: Freshness, stat
         said = "; ".join(found.errors.get(timeframe, ())) or "none was asked for"
         raise NoData(
             f"no complete {timeframe} bar of {found.asset}: {said}",
-            hint=f"there are bars of {', '.join(held)}: FFE_DECISION__TIMEFRAME={held[-1]}" if held else None,
+            hint=f"there are bars of {', '.join(held)}: FFE_DECISION__TIMEFRAME={held[-1]}" if held else WHERE_FROM,
         )
     last = len(candles) - 1
     return Market(
