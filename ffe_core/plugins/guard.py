@@ -142,28 +142,33 @@ class Guard:
             outcome: T | _Failure = start(lambda: _contained(work), name=f"ffe {self.plugin} {what}").result(limit)
         except TimeoutError:
             raise failure(self.plugin, f"{what} did not answer within {limit:g} s") from None
+        except RuntimeError as error:
+            # No more threads, or none any more because the process is ending.
+            raise failure(self.plugin, f"{what}: {error}") from error
         if not isinstance(outcome, _Failure):
             return outcome
         if isinstance(outcome.error, passing):
-            raise self._cleaned(outcome) from outcome.error
+            raise self._cleaned(outcome, passing) from outcome.error
         raise failure(self.plugin, f"{what}: {self.line(outcome.text)}") from outcome.error
 
     def line(self, text: object) -> str:
         return one_line(text, secrets=self.secrets)
 
-    def _cleaned(self, outcome: _Failure) -> Exception:
-        hint = getattr(outcome.error, "hint", None)
-        text = outcome.text.removeprefix("ValueError: ")
-        return error_of(type(outcome.error), self.line(text), None if hint is None else self.line(hint))
+    def _cleaned(self, outcome: _Failure, passing: tuple[type[Exception], ...]) -> Exception:
+        error = outcome.error
+        if isinstance(error, FfeError):
+            hint = None if error.hint is None else self.line(error.hint)
+            return error_of(type(error), self.line(outcome.text), hint)
+        kind = next(kind for kind in passing if isinstance(error, kind))
+        return kind(self.line(outcome.text.removeprefix(f"{kind.__name__}: ")))
 
 
-def error_of(kind: type[BaseException], text: str, hint: str | None) -> Exception:
+def error_of(kind: type[FfeError], text: str, hint: str | None) -> FfeError:
     """An error of the nearest kind that is not the plugin's own class, since nobody else can catch that."""
-    known = next(base for base in kind.__mro__ if base.__module__ in ("ffe_core.errors", "builtins"))
-    made = cast("Exception", known.__new__(known, text))
-    if isinstance(made, FfeError):
-        # UnknownName and PluginError compose their message from other arguments; here it is already composed.
-        FfeError.__init__(made, text, hint=hint)
+    ours = [base for base in kind.__mro__ if issubclass(base, FfeError) and base.__module__ == FfeError.__module__]
+    made = ours[0].__new__(ours[0])
+    # UnknownName and PluginError compose their message from other arguments; here it is already composed.
+    FfeError.__init__(made, text, hint=hint)
     return made
 
 

@@ -77,6 +77,15 @@ class Roots:
     data: Path
 
 
+class LentClock:
+    """The run's clock as a plugin may see it: to be read, not to be set."""
+
+    __slots__ = ("now",)
+
+    def __init__(self, clock: Clock) -> None:
+        self.now = clock.now
+
+
 class NotIsolated(SettingsError):
     """The settings ask for a process of its own for a plugin that has to live in this one."""
 
@@ -133,7 +142,7 @@ class Host:
         for name in sorted(found) if enabled is None else enabled:
             if name in found:
                 self._load_installed(found[name])
-            elif name not in BUILTINS:
+            elif not any(info.name == name for info in self.registry.plugins):
                 self._missing(name, found)
         if enabled is not None:
             for name in sorted(set(found) - set(enabled)):
@@ -149,11 +158,17 @@ class Host:
         found: dict[str, Installed] = {}
         for plugin in plugins:
             refusal = self._name_refusal(plugin, found)
-            if refusal:
+            if refusal and self._is_wanted(plugin.name):
                 self._fail(plugin, BROKEN, refusal)
+            elif refusal:
+                self._list(plugin, BROKEN, refusal)
             else:
                 found[plugin.name] = plugin
         return found
+
+    def _is_wanted(self, name: str) -> bool:
+        enabled = self.settings.plugins.enabled
+        return name not in self.disabled and (enabled is None or name in enabled)
 
     @staticmethod
     def _name_refusal(plugin: Installed, found: Mapping[str, Installed]) -> str:
@@ -347,7 +362,7 @@ class Host:
     def _context(self, name: str) -> PluginContext:
         return PluginContext(
             plugin=name,
-            clock=self.clock,
+            clock=LentClock(self.clock),
             state_root=self.roots.state,
             cache_root=self.roots.cache,
             log=self.log(name),

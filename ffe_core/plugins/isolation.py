@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -68,7 +68,7 @@ class Charge:
 
     name: str
     entry: str
-    section: Mapping[str, Any]
+    section: Mapping[str, Any] = field(repr=False)
     costs: Mapping[str, Any]
     roots: Roots
     deadline: float
@@ -93,6 +93,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._deaths = 0
+        self._closed = False
         atexit.register(self.close)
 
     def start(self) -> Message:
@@ -103,7 +104,7 @@ class Worker:
         with self._lock:
             try:
                 return self._start()
-            except (Broken, BadAnswer) as failed:
+            except (Broken, BadAnswer, OSError) as failed:
                 raise PluginError(self._charge.name, str(failed)) from failed
 
     def ask(self, request: Message, *, deadline: float) -> Any:
@@ -118,6 +119,8 @@ class Worker:
             answer = self._exchange({**request, "now": self._now()}, until)
         except Broken as broken:
             raise BadAnswer(self._ended(broken, deadline)) from broken
+        except OSError as error:
+            raise BadAnswer(f"its process cannot be started: {error}") from error
         finally:
             self._lock.release()
         self._deaths = 0
@@ -128,16 +131,24 @@ class Worker:
     def close(self) -> None:
         """Kills the child and everything that it started. Also called at exit."""
         atexit.unregister(self.close)
-        self._kill()
+        self._closed = True
+        _kill_group(self._process)
+        # Whoever waits for an answer sees the end of the pipe, and lets go of it before it is closed here.
+        if self._lock.acquire(timeout=1.0):
+            self._end()
+            self._lock.release()
 
     def _restart(self) -> None:
+        if self._closed:
+            raise BadAnswer("its process was closed")
         if self._deaths >= DEATHS_IN_A_ROW:
             raise BadAnswer(f"its process ended {self._deaths} times in a row and is left alone")
         self._start()
 
     def _start(self) -> Message:
-        ours_in, theirs_out = os.pipe()
-        theirs_in, ours_out = os.pipe()
+        reading, theirs_out = os.pipe()
+        theirs_in, writing = os.pipe()
+        self._channel = Channel(reading, writing)
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, with our own arguments
                 [sys.executable, "-I", "-c", BOOT, json.dumps(sys.path), str(theirs_in), str(theirs_out)],
@@ -147,10 +158,12 @@ class Worker:
                 pass_fds=(theirs_in, theirs_out),
                 start_new_session=True,
             )
+        except OSError:
+            self._end()
+            raise
         finally:
             os.close(theirs_in)
             os.close(theirs_out)
-        self._channel = Channel(ours_in, ours_out)
         deadline = max(START_DEADLINE, self._charge.deadline)
         until = time.monotonic() + deadline
         try:
@@ -162,7 +175,7 @@ class Worker:
         except Broken as broken:
             raise Broken(self._ended(broken, deadline)) from broken
         if "error" in ready:
-            self._kill()
+            self._end()
             raise _raised(ready["error"])
         return ready
 
@@ -195,24 +208,36 @@ class Worker:
             if process is not None and "ended" in str(broken):
                 process.wait(1.0)
         status = None if process is None else process.poll()
-        self._kill()
+        self._end()
         self._deaths += 1
         if status is None:
             return f"did not answer within {deadline:g} s" if "in time" in str(broken) else str(broken)
         if status < 0:
-            return f"its process was ended by {signal.Signals(-status).name}"
+            return f"its process was ended by {_signal_name(-status)}"
         return f"its process ended with code {status}"
 
-    def _kill(self) -> None:
+    def _end(self) -> None:
         process, self._process = self._process, None
         channel, self._channel = self._channel, None
         if process is not None:
-            # The whole group, because a plugin may have started programs of its own.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _kill_group(process)
             process.wait()
         if channel is not None:
             channel.close()
+
+
+def _kill_group(process: subprocess.Popen[bytes] | None) -> None:
+    """The whole group, because a plugin may have started programs of its own."""
+    if process is not None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _written(section: Any) -> Any:

@@ -6,12 +6,14 @@ import contextlib
 import os
 import queue
 import resource
+import signal
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from ffe_core import errors, hookspecs
@@ -70,7 +72,8 @@ class _Line:
             try:
                 self._inbox.put(self._channel.receive())
             except Broken:
-                os._exit(0)
+                # The group, which is this process's own: what the plugin started has no host any more either.
+                os.killpg(0, signal.SIGKILL)
 
     def next(self) -> Message:
         return self._inbox.get()
@@ -104,24 +107,31 @@ class _HostLog:
 
 
 class _HostSettings:
-    """Settings that hold one plugin's section, and ask the host for the variables that stand in for its keys."""
+    """What the plugin needs of the settings; the real ones, slow to import, only where it has a model for its section.
 
-    def __init__(self, settings: Settings, line: _Line) -> None:
-        self._settings = settings
+    The host is asked for the variables that stand in for keys: the child's environment has none of them.
+    """
+
+    def __init__(self, charge: Message, line: _Line) -> None:
+        self._name = str(charge["name"])
+        self._section = charge["section"]
         self._line = line
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._settings, name)
+        self.plugins = SimpleNamespace(deadline=NO_DEADLINE, disabled=(), isolation={})
+        self.costs = SimpleNamespace(**charge["costs"])
+        self.plugin_sections = {self._name: self._section} if self._section else {}
 
     def plugin_section(self, name: str, model: type[BaseModel]) -> BaseModel:
+        from ffe_core.settings import Settings
         from ffe_core.settings.shapes import leaves_of
 
+        given: dict[str, Any] = {name: _read(self._section)} if self._section else {}
+        settings = Settings(plugins=cast("Any", given))
         extras = (field.json_schema_extra for _, field in leaves_of(model))
         wanted = [extra["env"] for extra in extras if isinstance(extra, dict) and isinstance(extra.get("env"), str)]
         if wanted:
             self._line.send({"variables": wanted})
-            self._settings._variables = (("environment", self._line.next()["variables"]),)
-        return self._settings.plugin_section(name, model)
+            settings._variables = (("environment", self._line.next()["variables"]),)
+        return settings.plugin_section(name, model)
 
 
 def main(reading: int, writing: int) -> None:
@@ -145,19 +155,10 @@ def main(reading: int, writing: int) -> None:
 
 
 def _load(charge: Message, line: _Line, clock: _RequestClock) -> Registry:
-    from ffe_core.settings import Settings
-
     _set(clock, charge)
     name = str(charge["name"])
-    section = {name: _read(charge["section"])} if charge["section"] else {}
-    given: dict[str, Any] = {"costs": charge["costs"], "plugins": {"deadline": NO_DEADLINE, **section}}
-    settings = Settings(**given)
-    host = Host(
-        cast("Settings", _HostSettings(settings, line)),
-        clock,
-        Roots(*map(Path, charge["roots"])),
-        lambda _plugin: _HostLog(line),
-    )
+    settings = cast("Settings", _HostSettings(charge, line))
+    host = Host(settings, clock, Roots(*map(Path, charge["roots"])), lambda _plugin: _HostLog(line))
     entry = EntryPoint(name, str(charge["entry"]), GROUP)
     try:
         plugin = entry.load()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from textwrap import indent
 from typing import Any
 
@@ -72,9 +74,12 @@ WRONG_ANSWERS = {
 
 
 @pytest.fixture(autouse=True)
-def _no_builtins(monkeypatch: pytest.MonkeyPatch) -> None:
+def _nothing_else(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No built-in plugins, and no look at the other distributions: hundreds of loads are to be quick."""
     for name in list(BUILTINS):
         monkeypatch.delitem(BUILTINS, name)
+    here = partial(importlib.metadata.distributions, path=[str(site.path)])
+    monkeypatch.setattr(importlib.metadata, "distributions", here)
 
 
 @pytest.fixture

@@ -124,10 +124,21 @@ def test_a_name_that_cannot_be_had_is_refused_without_an_import(site: Site, load
     assert module not in sys.modules
 
 
+def test_a_plugin_that_nobody_wants_is_listed_without_a_warning(site: Site, load: Load) -> None:
+    site.install("rules", SOUND, module="ffe_claimant")
+    site.install("Loud", SOUND, module="ffe_loud")
+    registry = load(enabled=[])
+    assert lines(registry) == []
+    assert info(registry, "Loud")[0] == "broken"
+    assert lines(load(enabled=["Loud"])) == [
+        "plugin Loud: broken: the name may hold lower-case letters, digits, _ and - only"
+    ]
+
+
 def test_a_builtin_name_stays_taken_while_the_builtin_is_disabled(site: Site, load: Load) -> None:
     site.install("rules", SOUND, module="ffe_claimant")
     registry = load(disabled=["rules"])
-    assert any("belongs to a built-in" in line for line in lines(registry))
+    assert any("belongs to a built-in" in plugin.reason for plugin in registry.plugins)
     assert "sound" not in registry.sources
 
 
@@ -298,6 +309,21 @@ def test_a_hook_may_leave_out_or_take_settings_and_context(site: Site, load: Loa
     assert first["full.hour"] == 12.0
     again = load(full={"word": "bye"}).indicators(make_candles(bars=3))
     assert again == first, "the same run draws the same numbers"
+
+
+def test_a_plugin_cannot_set_the_clock(site: Site, load: Load) -> None:
+    source = """
+    from ffe_core import hookimpl
+    @hookimpl
+    def ffe_indicators(context):
+        object.__setattr__(context.clock, "instant", None)
+    """
+    site.install("winder", source)
+    registry = load()
+    from ffe_core.testing.samples import make_candles
+
+    assert registry.indicators(make_candles(bars=3)) == {}
+    assert "AttributeError" in lines(registry)[0]
 
 
 def test_the_state_folder_of_a_plugin_is_its_own_and_private(site: Site, load: Load, home: Path) -> None:
