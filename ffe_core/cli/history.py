@@ -45,6 +45,10 @@ def history(ctx: click.Context, session: Session, limit: int, asset: str | None,
         return
     with open_store(session) as store:
         rows = store.latest(limit, symbol)
+    if not rows and not session.json:
+        # Without the library that draws tables: there is none to draw.
+        session.printer.text("no decisions")
+        return
     session.emit([_listed(row) for row in rows], lambda console: _print_list(console, rows))
 
 
@@ -78,9 +82,6 @@ def _listed(row: DecisionSummary) -> dict[str, Any]:
 
 
 def _print_list(console: Console, rows: Sequence[DecisionSummary]) -> None:
-    if not rows:
-        console.print("no decisions")
-        return
     from rich.table import Table
     from rich.text import Text
 

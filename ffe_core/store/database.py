@@ -248,11 +248,13 @@ _LOCK_HEAD = select(tables.chain_head.c.seq).where(tables.chain_head.c.id == 1).
 
 
 def _build(path: Path) -> None:
+    from ffe_core.store.models import create_schema
+
     engine = create_engine(sqlite_url(path), poolclass=NullPool, connect_args={"isolation_level": None})
     event.listen(engine, "connect", _set_pragmas)
     with engine.connect() as connection:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-        tables.create_schema(connection)
+        create_schema(connection)
         connection.commit()
 
 

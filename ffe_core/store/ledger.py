@@ -8,16 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, and_, insert, select
 
 from ffe_core.domain.clock import require_utc
-from ffe_core.domain.codec import canonical_json
-from ffe_core.domain.trading import Mode
 from ffe_core.errors import StoreError
 from ffe_core.store.database import Database
 from ffe_core.store.tables import ledger_entries
+
+if TYPE_CHECKING:
+    from ffe_core.domain.trading import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,8 @@ def _read(connection: Connection, key: LedgerKey) -> list[LedgerEntry]:
 
 def _row(key: LedgerKey, entry: LedgerEntry) -> dict[str, Any]:
     columns = {name: getattr(entry, name) for name in _COLUMNS}
+    from ffe_core.domain.codec import canonical_json
+
     columns["detail"] = canonical_json(entry.detail).decode()
     return {
         **columns,

@@ -15,14 +15,13 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, select, update
 
 from ffe_core.domain.clock import require_utc
-from ffe_core.domain.codec import canonical_json, plain, restore
-from ffe_core.domain.decisions import Decision
 from ffe_core.errors import SafetyRefusal, StoreError, UsageError
 from ffe_core.store.database import Database
 from ffe_core.store.ledger import Ledger
 from ffe_core.store.tables import chain_head, checkpoints, decision_events, decisions
 
 if TYPE_CHECKING:
+    from ffe_core.domain.decisions import Decision
     from ffe_core.settings import Settings
 
 EVENT_KINDS = ("executed", "approved", "modified")
@@ -87,6 +86,9 @@ class StoredRecord:
     @cached_property
     def decision(self) -> Decision:
         """The decision with its hashes. Raises ``StoreError`` where the record does not hold one."""
+        from ffe_core.domain.codec import restore
+        from ffe_core.domain.decisions import Decision
+
         try:
             return restore(
                 Decision, {**self.record["decision"], "hash": self.hash, "previous_hash": self.previous_hash}
@@ -203,7 +205,7 @@ class Store:
                     "number": len(events) + 1,
                     "kind": kind,
                     "at": happened.at,
-                    "detail": canonical_json(happened.detail).decode(),
+                    "detail": spelled(happened.detail).decode(),
                 },
             )
         return happened
@@ -324,6 +326,9 @@ def without_hashes(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def spelled(value: Any) -> bytes:
     """``canonical_json`` of what is plain already, without walking it once more in Python."""
+    # Imported late: the codec brings every domain class with it, which a list of decisions does without.
+    from ffe_core.domain.codec import plain
+
     return json.dumps(
         value, default=plain, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
     ).encode()

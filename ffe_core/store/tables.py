@@ -1,33 +1,14 @@
-"""The tables, what keeps their rows from being changed, and the schema's revisions.
+"""The tables as statements see them: names, types and keys, without the models that declare the rest.
 
 ``decisions`` carries the fields that lists and filters need beside the record itself, so that nobody parses a record
-to print a line. Rows that record a decision or money are written once: triggers refuse every UPDATE, and every
-DELETE but that of a prefix which a checkpoint stands for.
+to print a line. A test holds these equal to ``models``, which makes them.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
-from decimal import Decimal
-from typing import Any
+from sqlalchemy import Boolean, Column, Integer, MetaData, Table, Text
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Connection,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    Table,
-    Text,
-    event,
-    text,
-)
-from sqlalchemy.orm import registry
-from sqlmodel import Field, SQLModel
-
-from ffe_core.store.types import DecimalText, UtcTime
+from ffe_core.store.types import DecimalText, Identifier, UtcTime, WholeNumber
 
 #: Every schema that was ever released, oldest first; the last one is what this version reads and writes.
 REVISIONS = ("0001", "0002")
@@ -36,189 +17,75 @@ HEAD = REVISIONS[-1]
 #: What precedes the first record of a chain.
 GENESIS = "0" * 64
 
-# SQLite makes a column the row's own number only where its type is exactly INTEGER.
-WholeNumber = BigInteger().with_variant(Integer(), "sqlite")
-# Ids are found by their beginning: a range of bytes, whatever the server's language sorts like.
-Identifier = Text().with_variant(Text(collation="C"), "postgresql")
+metadata = MetaData()
 
-_NAMES = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("seq", WholeNumber, primary_key=True, autoincrement=False),
+    Column("id", Identifier, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("as_of", UtcTime, nullable=False),
+    Column("asset_pair", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("confidence", Integer, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("effect", Text, nullable=False),
+    Column("signal_only", Boolean, nullable=False),
+    Column("vetoed", Boolean, nullable=False),
+    Column("synthetic", Boolean, nullable=False),
+    Column("previous_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("bytes", WholeNumber, nullable=False),
+    Column("record", Text, nullable=False),
+)
 
+decision_events = Table(
+    "decision_events",
+    metadata,
+    Column("decision_seq", WholeNumber, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("detail", Text, nullable=False),
+)
 
-class Row(SQLModel, registry=registry(metadata=MetaData(naming_convention=_NAMES))):
-    """Base of the store's tables, apart from the models that plugins may declare."""
+chain_head = Table(
+    "chain_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", WholeNumber, nullable=False),
+    Column("hash", Text, nullable=False),
+)
 
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("seq", WholeNumber, primary_key=True, autoincrement=False),
+    Column("hash", Text, nullable=False),
+    Column("removed", WholeNumber, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
 
-class DecisionRow(Row, table=True):
-    """One link of the chain. ``record`` is the canonical JSON that ``hash`` is made of; ``bytes`` is its length."""
-
-    __tablename__ = "decisions"
-    __table_args__ = (
-        Index("ix_decisions_asset_pair_seq", "asset_pair", "seq"),
-        CheckConstraint("confidence BETWEEN 0 AND 100", name="confidence"),
-    )
-
-    seq: int = Field(primary_key=True, sa_type=WholeNumber, sa_column_kwargs={"autoincrement": False})
-    id: str = Field(sa_type=Identifier, unique=True)
-    created_at: datetime = Field(sa_type=UtcTime)
-    as_of: datetime = Field(sa_type=UtcTime)
-    asset_pair: str = Field(sa_type=Text)
-    action: str = Field(sa_type=Text)
-    confidence: int
-    mode: str = Field(sa_type=Text)
-    effect: str = Field(sa_type=Text)
-    signal_only: bool
-    vetoed: bool
-    synthetic: bool
-    previous_hash: str = Field(sa_type=Text)
-    hash: str = Field(sa_type=Text)
-    bytes: int = Field(sa_type=WholeNumber)
-    # Last, so that SQLite reads the columns before it without touching a long record's further pages.
-    record: str = Field(sa_type=Text)
-
-
-class DecisionEventRow(Row, table=True):
-    """What happened to a decision afterwards: executed, approved, modified. ``detail`` is canonical JSON."""
-
-    __tablename__ = "decision_events"
-    __table_args__ = (
-        Index(
-            "uq_decision_events_executed",
-            "decision_seq",
-            unique=True,
-            sqlite_where=text("kind = 'executed'"),
-            postgresql_where=text("kind = 'executed'"),
-        ),
-    )
-
-    decision_seq: int = Field(sa_type=WholeNumber, primary_key=True, sa_column_args=(ForeignKey("decisions.seq"),))
-    number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    kind: str = Field(sa_type=Text)
-    at: datetime = Field(sa_type=UtcTime)
-    detail: str = Field(sa_type=Text)
-
-
-class ChainHeadRow(Row, table=True):
-    """The one row that every writer locks: how long the chain is and what the next record's hash builds on."""
-
-    __tablename__ = "chain_head"
-    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
-
-    id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
-    seq: int = Field(sa_type=WholeNumber)
-    hash: str = Field(sa_type=Text)
-
-
-class CheckpointRow(Row, table=True):
-    """Stands for every record up to ``seq``, all removed: the last of them, when, and how many went this time."""
-
-    __tablename__ = "checkpoints"
-
-    seq: int = Field(primary_key=True, sa_type=WholeNumber, sa_column_kwargs={"autoincrement": False})
-    hash: str = Field(sa_type=Text)
-    removed: int = Field(sa_type=WholeNumber)
-    at: datetime = Field(sa_type=UtcTime)
-
-
-class LedgerEntryRow(Row, table=True):
-    """One movement of an account: ``quantity`` of ``asset`` against ``amount`` of ``currency``, both signed."""
-
-    __tablename__ = "ledger_entries"
-    __table_args__ = (
-        Index(
-            "uq_ledger_entries_fill",
-            "mode",
-            "platform",
-            "account",
-            "synthetic",
-            "fill_id",
-            "kind",
-            unique=True,
-            sqlite_where=text("fill_id IS NOT NULL"),
-            postgresql_where=text("fill_id IS NOT NULL"),
-        ),
-    )
-
-    mode: str = Field(sa_type=Text, primary_key=True)
-    platform: str = Field(sa_type=Text, primary_key=True)
-    account: str = Field(sa_type=Text, primary_key=True)
-    synthetic: bool = Field(primary_key=True)
-    seq: int = Field(sa_type=WholeNumber, primary_key=True, sa_column_kwargs={"autoincrement": False})
-    at: datetime = Field(sa_type=UtcTime)
-    kind: str = Field(sa_type=Text)
-    asset: str | None = Field(default=None, sa_type=Text)
-    quantity: Decimal = Field(sa_type=DecimalText)
-    price: Decimal | None = Field(default=None, sa_type=DecimalText)
-    amount: Decimal = Field(sa_type=DecimalText)
-    currency: str = Field(sa_type=Text)
-    fill_id: str | None = Field(default=None, sa_type=Text)
-    order_id: str | None = Field(default=None, sa_type=Text)
-    detail: str = Field(default="{}", sa_type=Text)
-
-
-metadata: MetaData = Row.metadata
-decisions: Table = metadata.tables["decisions"]
-decision_events: Table = metadata.tables["decision_events"]
-chain_head: Table = metadata.tables["chain_head"]
-checkpoints: Table = metadata.tables["checkpoints"]
-ledger_entries: Table = metadata.tables["ledger_entries"]
+ledger_entries = Table(
+    "ledger_entries",
+    metadata,
+    Column("mode", Text, primary_key=True),
+    Column("platform", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("synthetic", Boolean, primary_key=True),
+    Column("seq", WholeNumber, primary_key=True, autoincrement=False),
+    Column("at", UtcTime, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("asset", Text),
+    Column("quantity", DecimalText, nullable=False),
+    Column("price", DecimalText),
+    Column("amount", DecimalText, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("fill_id", Text),
+    Column("order_id", Text),
+    Column("detail", Text, nullable=False),
+)
 
 #: Parents before children: the order in which rows are copied.
 COPIED = (checkpoints, decisions, decision_events, ledger_entries)
-
-
-def _refuse(name: str, when: str, table: str, condition: str, message: str) -> str:
-    where = f" WHEN {condition}" if condition else ""
-    return f"CREATE TRIGGER {name} BEFORE {when} ON {table}{where} BEGIN SELECT RAISE(ABORT, '{message}'); END"
-
-
-def _uncovered(column: str) -> str:
-    return f"OLD.{column} > coalesce((SELECT max(seq) FROM checkpoints), 0)"  # noqa: S608 - our own names
-
-
-#: What a new SQLite store is guarded by; PostgreSQL's counterpart is written in the migrations that make it.
-SQLITE_TRIGGERS = (
-    _refuse("decisions_no_update", "UPDATE", "decisions", "", "decisions are immutable"),
-    _refuse(
-        "decisions_no_delete",
-        "DELETE",
-        "decisions",
-        _uncovered("seq"),
-        "only the oldest decisions are removed, behind a checkpoint",
-    ),
-    _refuse("decision_events_no_update", "UPDATE", "decision_events", "", "decision events are immutable"),
-    _refuse(
-        "decision_events_no_delete",
-        "DELETE",
-        "decision_events",
-        _uncovered("decision_seq"),
-        "decision events go with their decision",
-    ),
-    _refuse("checkpoints_no_update", "UPDATE", "checkpoints", "", "checkpoints are immutable"),
-    _refuse("checkpoints_no_delete", "DELETE", "checkpoints", "", "checkpoints are immutable"),
-    _refuse("ledger_entries_no_update", "UPDATE", "ledger_entries", "", "ledger entries are immutable"),
-    _refuse("ledger_entries_no_delete", "DELETE", "ledger_entries", "", "ledger entries are immutable"),
-)
-
-
-@event.listens_for(metadata, "after_create")
-def _guard(_target: MetaData, connection: Connection, **_facts: Any) -> None:
-    if connection.dialect.name == "sqlite":
-        for statement in SQLITE_TRIGGERS:
-            connection.exec_driver_sql(statement)
-
-
-def create_schema(connection: Connection) -> None:
-    """Every table at the newest revision, in an empty SQLite file; the same as running all migrations."""
-    metadata.create_all(connection, checkfirst=False)
-    connection.exec_driver_sql(
-        "CREATE TABLE alembic_version "
-        "(version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
-    )
-    connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
-    connection.execute(chain_head.insert(), {"id": 1, "seq": 0, "hash": GENESIS})

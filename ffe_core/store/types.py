@@ -6,13 +6,17 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import DateTime, Numeric, Text
+from sqlalchemy import BigInteger, DateTime, Integer, Numeric, Text
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql import operators
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from ffe_core.domain.clock import require_utc
-from ffe_core.domain.codec import decimal_text
+
+# SQLite makes a column the row's own number only where its type is exactly INTEGER.
+WholeNumber = BigInteger().with_variant(Integer(), "sqlite")
+# Ids are found by their beginning: a range of bytes, whatever the server's language sorts like.
+Identifier = Text().with_variant(Text(collation="C"), "postgresql")
 
 _EQUALITY = frozenset(
     [operators.eq, operators.ne, operators.is_, operators.is_not, operators.in_op, operators.not_in_op]
@@ -44,12 +48,12 @@ class DecimalText(TypeDecorator[Decimal]):
             return None
         if not isinstance(value, Decimal):
             raise TypeError(f"{value!r} is no Decimal; amounts are never floats")
-        text = decimal_text(value)
+        text = _text(value)
         return Decimal(text) if dialect.name == "postgresql" else text
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
         # Through the one spelling, because NUMERIC keeps a scale that text does not.
-        return None if value is None else Decimal(decimal_text(Decimal(value)))
+        return None if value is None else Decimal(_text(Decimal(value)))
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -75,3 +79,10 @@ class UtcTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromisoformat(value)
+
+
+def _text(value: Decimal) -> str:
+    # Imported late: the codec brings every domain class with it, which a list of decisions does without.
+    from ffe_core.domain.codec import decimal_text
+
+    return decimal_text(value)

@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import Table, inspect, text
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ffe_core.errors import StoreError, UsageError
 from ffe_core.store import Database, Store
 from ffe_core.store.chain import verify
 from ffe_core.store.database import network_filesystem
 from ffe_core.store.migrations import configuration, upgrade
+from ffe_core.store.models import SQLITE_TRIGGERS, metadata
 from ffe_core.store.status import status
-from ffe_core.store.tables import HEAD, REVISIONS, SQLITE_TRIGGERS, metadata
+from ffe_core.store.tables import HEAD, REVISIONS
+from ffe_core.store.tables import metadata as light
 from tests.store.records import record
 
 
@@ -96,6 +99,23 @@ def test_the_migrations_make_the_tables_that_the_code_declares(database: Databas
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+
+
+def test_statements_see_the_tables_as_the_models_declare_them() -> None:
+    def spelled(table: Table) -> list[tuple[Any, ...]]:
+        return [
+            (
+                column.name,
+                column.nullable,
+                column.primary_key,
+                *(str(column.type.compile(dialect())) for dialect in (sqlite.dialect, postgresql.dialect)),
+            )
+            for column in table.columns
+        ]
+
+    assert light.tables.keys() == metadata.tables.keys()
+    for name, table in light.tables.items():
+        assert spelled(table) == spelled(metadata.tables[name])
 
 
 def test_the_known_revisions_are_the_migrations_in_order() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from ffe_core.store.tables import metadata
+from ffe_core.store.models import metadata
 
 connection = context.config.attributes["connection"]
 # SQLite changes a table by building it anew, which is what batch mode writes.
