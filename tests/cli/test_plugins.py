@@ -74,3 +74,79 @@ def test_an_unknown_command_of_the_family_is_answered_with_the_nearest(ffe: Ffe)
     done = ffe("plugins", "lsit")
     assert done.code == 2
     assert "did you mean list?" in done.line
+
+
+BAD_GUESTS = """
+import os, sys, time
+from ffe_core import hookimpl
+
+class Oracle:
+    name, model, local = "oracle", "m", True
+    def ask(self, briefing, *, timeout):
+        object.__setattr__(briefing, "market", None)
+        briefing.pulse.frames.clear()
+        print("noise")
+        os.write(1, b"more noise")
+        raise SystemExit("no\\nopinion")
+
+class Spoiler:
+    name = "spoiler"
+    def check(self, proposal, context):
+        raise KeyboardInterrupt
+
+@hookimpl
+def ffe_ai_providers():
+    return [Oracle()]
+@hookimpl
+def ffe_risk_rules():
+    return [Spoiler()]
+@hookimpl
+def ffe_brief(request):
+    yield None
+@hookimpl
+def ffe_indicators(candles):
+    return {"inf": float("inf")}
+@hookimpl
+def ffe_decision_made(decision):
+    decision.ensemble_metadata.clear()
+    raise RuntimeError("too late")
+"""
+
+
+def test_a_decision_is_made_among_guests_who_misbehave(
+    ffe: Ffe,
+    site: Site,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site.install("bad", BAD_GUESTS)
+    site.install("worse", "raise AssertionError('not today')")
+    site.install("sound", SOUND)
+    monkeypatch.setenv("FFE_AI__PROVIDERS", "local,oracle,trend_adx,rsi_reversion")
+    done = ffe("analyze", "BTCUSD", "--json")
+    opinions = {opinion["provider"]: opinion for opinion in done.data["opinions"]}
+    assert (
+        opinions["oracle"]["error"] == "plugin bad: provider oracle: ask: tried to end the process with code no opinion"
+    )
+    assert [opinions[name]["error"] for name in ("local", "trend_adx", "rsi_reversion")] == [None] * 3
+    assert all(done.data["pulse"]["timeframes"].values())
+    assert {ruling["rule"]: ruling["outcome"] for ruling in done.data["rulings"]}["spoiler"] == "unavailable"
+    for line in (
+        "plugin bad: ffe_brief: answered None instead of Note",
+        "plugin bad: ffe_indicators: answered inf in inf",
+        "plugin bad: ffe_decision_made: RuntimeError: too late",
+        "plugin worse: broken: import: AssertionError: not today",
+    ):
+        assert sum(line in told for told in done.err.splitlines()) == 1, done.err
+
+
+def test_a_run_that_needs_a_broken_plugin_ends_with_one_line(
+    ffe: Ffe,
+    site: Site,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site.install("acme", "import a_module_that_is_not_there")
+    monkeypatch.setenv("FFE_DATA__SOURCES", "acme")
+    done = ffe("analyze", "BTCUSD", "--json")
+    assert done.code == 2
+    assert done.error["type"] == "RequiredPluginFailed"
+    assert "No module named 'a_module_that_is_not_there', and this run needs its source acme" in done.line
