@@ -27,6 +27,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+#: names that an error lists in full
+MOST_NAMES = 30
+
 
 class FfeError(Exception):
     """The operation failed; ``str(error)`` is one line, ``hint`` says what to do next."""
@@ -54,7 +57,7 @@ class UsageError(FfeError):
 
 
 class UnknownName(UsageError):
-    """``kind`` (such as ``provider``) has no ``name``; the message lists what there is and the nearest."""
+    """``kind`` (such as ``provider``) has no ``name``; the message names the nearest, the hint what there is."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         import difflib
@@ -62,8 +65,11 @@ class UnknownName(UsageError):
         names = sorted(set(known))
         close = difflib.get_close_matches(name, names, n=1)
         guess = f"; did you mean {close[0]}?" if close else ""
-        listed = ", ".join(names) if names else "none"
-        super().__init__(f"unknown {kind} {name!r}{guess}", hint=f"available: {listed}")
+        listed = f"available: {', '.join(names) if names else 'none'}"
+        if len(names) > MOST_NAMES:
+            # One line is to be read: of many names the nearest will do.
+            listed = f"nearest: {', '.join(difflib.get_close_matches(name, names, n=5, cutoff=0))}"
+        super().__init__(f"unknown {kind} {name!r}{guess}", hint=listed)
 
 
 class SettingsError(UsageError):

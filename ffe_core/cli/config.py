@@ -72,7 +72,7 @@ def check(session: Session) -> None:
     lines = [str(problem) for problem in problems]
     warnings: list[str] = []
     if settings is not None:
-        lines += _problems_of_plugins(session, settings)
+        lines += problems_of_plugins(session, settings)
         warnings = [*settings.warnings, *exposed_files(settings, session.config)]
     lines = list(dict.fromkeys(lines))
 
@@ -90,7 +90,7 @@ def check(session: Session) -> None:
         raise SettingsError(f"the settings have {count}", hint="ffe config explain KEY says what a key takes")
 
 
-def _problems_of_plugins(session: Session, settings: Settings) -> list[str]:
+def problems_of_plugins(session: Session, settings: Settings) -> list[str]:
     from ffe_core.settings import SettingsProblems
 
     registry, lines = _load_plugins(session, settings, quiet=True)
@@ -102,11 +102,11 @@ def _problems_of_plugins(session: Session, settings: Settings) -> list[str]:
     lines += [str(problem) for problem in settings.plugin_problems]
     if registry is not None:
         lines += map(str, settings.unknown_plugin_sections(info.name for info in registry.plugins))
-        lines += _unknown_names(settings, registry)
+        lines += unknown_names(settings, registry)
     return lines
 
 
-def _unknown_names(settings: Settings, registry: Registry) -> list[str]:
+def unknown_names(settings: Settings, registry: Registry) -> list[str]:
     """Names that settings choose by and that nothing answers to."""
     chosen = [
         ("data.sources", "source", settings.data.sources, registry.sources),
@@ -203,8 +203,8 @@ def _print(console: Console, explained: list[dict[str, Any]]) -> None:
 def set_(session: Session, key: str, value: str) -> None:
     """Write KEY: VALUE into config.local.yaml, if the settings hold together with it.
 
-    Lists are a,b; null takes the value away. Comments in the file stay. Secrets are not taken here, because command
-    lines are kept in histories and shown in process lists: write them into .env.
+    Lists are a,b; null means nothing, where a key may be nothing. Comments in the file stay. Secrets are not taken
+    here, because command lines are kept in histories and shown in process lists: write them into .env.
     """
     from ffe_core.settings import examine
     from ffe_core.settings.editing import write_private
