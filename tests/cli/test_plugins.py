@@ -89,17 +89,9 @@ class Oracle:
         os.write(1, b"more noise")
         raise SystemExit("no\\nopinion")
 
-class Spoiler:
-    name = "spoiler"
-    def check(self, proposal, context):
-        raise KeyboardInterrupt
-
 @hookimpl
 def ffe_ai_providers():
     return [Oracle()]
-@hookimpl
-def ffe_risk_rules():
-    return [Spoiler()]
 @hookimpl
 def ffe_brief(request):
     yield None
@@ -129,7 +121,6 @@ def test_a_decision_is_made_among_guests_who_misbehave(
     )
     assert [opinions[name]["error"] for name in ("local", "trend_adx", "rsi_reversion")] == [None] * 3
     assert all(done.data["pulse"]["timeframes"].values())
-    assert {ruling["rule"]: ruling["outcome"] for ruling in done.data["rulings"]}["spoiler"] == "unavailable"
     for line in (
         "plugin bad: ffe_brief: answered None instead of Note",
         "plugin bad: ffe_indicators: answered inf in inf",
