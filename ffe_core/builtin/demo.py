@@ -12,6 +12,11 @@ volumes are shared out in whole units, so that minutes add up to every longer ba
 Everything is counted in whole ticks; prices are ticks over a power of ten. Forex has week-ends and days that end at
 17:00 New York, stocks have half-hours in New York's session, everything else trades always in days of UTC. Pairs are
 invented one by one: EURUSD and USDJPY do not multiply to EURJPY, and there are no holidays.
+
+``DIPUSD``, a coin that does not exist, is there to be bought: it slides by about 3.5 % a day for eight weeks and wins
+all of it back on the last day. So the rules ``local`` (fallen by more than 2 % in 24 hours) and ``rsi_reversion`` (RSI
+under 30) agree on BUY against ``trend_adx`` at nine instants in ten, whatever the seed, and a newcomer has an entry
+to execute.
 """
 
 from __future__ import annotations
@@ -45,6 +50,8 @@ _FIRST_DAY, _END_DAY = -25_567, 84_006
 _REGIMES = ((0.55, 0.03), (1.0, 0.04), (1.9, 0.10))
 _NEXT_REGIME = ((1, 1, 1, 2), (0, 0, 2, 2), (1, 1, 1, 0))
 _JUMP_CHANCE, _JUMP_SCALE = 0.02, 1.6
+#: how much more a sliding pair moves within a day than its closes tell
+_SLIDING_SWING = 2.5
 
 #: how one bar is split: parts of a half-hour, quarter, five minutes, minute
 _SPLITS = ((30 * _MINUTE, 2), (15 * _MINUTE, 2), (5 * _MINUTE, 3), (_MINUTE, 5))
@@ -57,7 +64,7 @@ _RANGE_TO_DEVIATION = 0.93 / math.sqrt(4 * math.log(2))
 class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: int = Field(default=7, description="another number is another market")
+    seed: int = Field(default=7, description="another number is another market; DIPUSD slides in each")
 
 
 class Bar(NamedTuple):
@@ -236,10 +243,13 @@ def _era(market: Market, era: int) -> tuple[Bar, ...]:
     for index, deviation in enumerate(deviations):
         opened = path[index] + (0.35 * deviation * _normal(chance) if market.kind is AssetKind.STOCK else 0.0)
         closed = path[index + 1]
-        high = _bridge_peak(opened, closed, deviation, 1, chance)
-        low = _bridge_peak(opened, closed, deviation, -1, chance)
+        swing = deviation * (_SLIDING_SWING if pair.slide else 1)
+        high = _bridge_peak(opened, closed, swing, 1, chance)
+        low = _bridge_peak(opened, closed, swing, -1, chance)
         volume = (
-            pair.daily_volume * math.exp(0.25 * _normal(chance)) * (0.4 + 0.6 * (high - low) / (1.6 * pair.volatility))
+            pair.daily_volume
+            * math.exp(0.25 * _normal(chance))
+            * (0.4 + 0.6 * (high - low) / (1.6 * pair.volatility + pair.slide))
         )
         first, top, bottom, last = (pair.ticks(math.exp(value)) for value in (opened, high, low, closed))
         bars.append(Bar(0, first, top, bottom, last, max(1, round(volume))))
@@ -257,7 +267,8 @@ def _path(market: Market, era: int, deviations: Sequence[float], chance: Random)
         passed.append(passed[-1] + deviation * deviation)
     begins, ends = _anchor(market, era), _anchor(market, era + 1)
     bend = (ends - begins - walk[-1]) / passed[-1]
-    return [begins + value + bend * share for value, share in zip(walk, passed, strict=True)]
+    drifts = map(market.pair.drift, range(era * _ERA, (era + 1) * _ERA + 1))
+    return [begins + value + bend * share + drift for value, share, drift in zip(walk, passed, drifts, strict=True)]
 
 
 def _anchor(market: Market, era: int) -> float:
@@ -269,6 +280,9 @@ def _anchor(market: Market, era: int) -> float:
 def _deviations(market: Market, era: int, chance: Random) -> list[float]:
     """Standard deviation of each day's log return: a regime that lasts, and a volatility that wanders within it."""
     regime, wander, made, usual = 1, 0.0, [], market.pair.volatility
+    if market.pair.slide:
+        # A slide that paused in every restless week would not be there on the day that somebody looks.
+        return [usual] * _ERA
     for day in range(era * _ERA, (era + 1) * _ERA):
         level, ends = _REGIMES[regime]
         wander = 0.92 * wander + 0.12 * _normal(chance)
@@ -295,7 +309,7 @@ def day_parts(market: Market, day: int) -> tuple[Bar, ...]:
         begins = bar.time
         shift = begins // _HOUR % 24
         weights = weights[shift:] + weights[:shift]
-    return tuple(_split(bar._replace(time=begins), market.part, weights, market.draw("day", day)))
+    return tuple(_split(market.pair, bar._replace(time=begins), market.part, weights, market.draw("day", day)))
 
 
 def _activity(market: Market) -> tuple[float, ...]:
@@ -314,21 +328,31 @@ def shorter(market: Market, part: Bar, length: int) -> list[Bar]:
         if step >= market.part:
             continue
         even = (1.0,) * parts
-        bars = [piece for bar in bars for piece in _split(bar, step, even, chance)]
+        bars = [piece for bar in bars for piece in _split(market.pair, bar, step, even, chance)]
         if step == length:
             break
     return bars
 
 
-def _split(bar: Bar, length: int, weights: Sequence[float], chance: Random) -> list[Bar]:
+def _split(pair: Pair, bar: Bar, length: int, weights: Sequence[float], chance: Random) -> list[Bar]:
     """``bar`` in parts of ``length``: a bridge from its open to its close, kept inside its range, that fills it."""
     roots, shares = _roots_and_shares(tuple(weights))
-    deviation = (bar.high - bar.low) * _RANGE_TO_DEVIATION
+    deviation = _sliding_deviation(bar) if pair.slide else (bar.high - bar.low) * _RANGE_TO_DEVIATION
     ends = _bridge(bar, deviation, roots, shares, chance)
     highs, lows = _extremes(bar, ends, [deviation * root for root in roots], chance)
     volumes = _shared_out(bar.volume, [weight * (0.5 + chance.random()) for weight in weights])
     times = range(bar.time, bar.time + len(weights) * length, length)
     return list(map(Bar, times, ends, highs, lows, ends[1:], volumes))
+
+
+def _sliding_deviation(bar: Bar) -> float:
+    """Restlessness apart from the move from open to close, which would make most of a sliding bar's range.
+
+    Rogers and Satchell 1991: variance = (high - close)(high - open) + (low - close)(low - open), whatever the drift.
+    """
+    above = (bar.high - bar.close) * (bar.high - bar.open)
+    below = (bar.low - bar.close) * (bar.low - bar.open)
+    return math.sqrt(above + below)
 
 
 @lru_cache(maxsize=32)

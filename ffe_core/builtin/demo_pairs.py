@@ -10,7 +10,11 @@ from random import Random
 from ffe_core import Asset, AssetKind
 
 #: pairs that are worth trying first
-WELL_KNOWN = ("BTCUSD", "ETHUSD", "SOLUSD", "EURUSD", "GBPUSD", "USDJPY")
+WELL_KNOWN = ("BTCUSD", "ETHUSD", "SOLUSD", "EURUSD", "GBPUSD", "USDJPY", "DIPUSD")
+
+#: log return of a day's slide for coins that do little else, and the days from one recovery to the next
+_SLIDES = {"DIP": 0.036}
+SLIDE_CYCLE = 56
 
 #: rough worth in US dollars, for the right order of magnitude and nothing else
 _WORTH = {
@@ -22,28 +26,43 @@ _WORTH = {
     "CNY": 0.139, "INR": 0.012, "MXN": 0.055, "BRL": 0.19, "ZAR": 0.054, "TRY": 0.031, "RUB": 0.011, "SGD": 0.74,
     "HKD": 0.128, "NOK": 0.095, "SEK": 0.096, "DKK": 0.146, "PLN": 0.25,
 }  # fmt: skip
-_CALM_COINS = {"BTC": 0.026, "ETH": 0.032}
+_CALM_COINS = {"BTC": 0.026, "ETH": 0.032, "DIP": 0.003}
 _STABLE = frozenset(["USDT", "USDC", "DAI", "BUSD", "USD"])
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """``level`` in quote currency, ``volatility`` of a normal day's log return, ``scale`` ticks to one of the quote."""
+    """``level`` in quote currency, ``volatility`` of a normal day's log return, ``scale`` ticks to one of the quote.
+
+    ``slide`` is what the log price loses on each day but the last of a cycle, which wins all of it back; 0 for nearly
+    every pair.
+    """
 
     level: float
     volatility: float
     scale: int
     daily_volume: float
+    slide: float = 0.0
 
     def ticks(self, price: float) -> int:
         return max(1, round(price * self.scale))
+
+    def drift(self, day: int) -> float:
+        """How far the slide has the log price above or below its level as a day (numbered from 1970) begins."""
+        return self.slide * ((SLIDE_CYCLE - 1) / 2 - day % SLIDE_CYCLE)
 
 
 @lru_cache(maxsize=256)
 def pair_of(symbol: str, kind: AssetKind) -> Pair:
     asset = Asset.parse(symbol)
     level = _level(asset, kind)
-    return Pair(level, _volatility(asset, kind), 10 ** _decimals(level, kind), _daily_volume(asset, level, kind))
+    return Pair(
+        level,
+        _volatility(asset, kind),
+        10 ** _decimals(level, kind),
+        _daily_volume(asset, level, kind),
+        _SLIDES.get(asset.base, 0.0),
+    )
 
 
 def _level(asset: Asset, kind: AssetKind) -> float:

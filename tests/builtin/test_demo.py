@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import statistics
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,16 +22,20 @@ from ffe_core.builtin.demo import DemoSource
 from ffe_core.domain.assets import Asset, AssetKind, Timeframe
 from ffe_core.domain.clock import FixedClock, from_ms, to_ms
 from ffe_core.domain.market import COLUMNS, Candles
+from ffe_core.domain.trading import Action, Effect
+from ffe_core.engine import Engine
 from ffe_core.errors import NoData
 from ffe_core.market.candles import can_resample
 from ffe_core.market.hours import market_status, open_time
+from ffe_core.settings import Settings
 from ffe_core.testing import DataSourceContract, make_context
 
 NOW = datetime(2024, 3, 13, 15, 37, 12, tzinfo=UTC)
 NEW_YORK = ZoneInfo("America/New_York")
 BTC, EUR, JPY = Asset.parse("BTCUSD"), Asset.parse("EURUSD"), Asset.parse("USDJPY")
 GOOG = Asset.parse("GOOG", kind=AssetKind.STOCK)
-ASSETS = [BTC, EUR, GOOG]
+DIP = Asset.parse("DIPUSD")
+ASSETS = [BTC, EUR, GOOG, DIP]
 
 assets = st.sampled_from(ASSETS)
 frames = st.sampled_from(list(Timeframe))
@@ -211,6 +216,7 @@ def test_without_an_end_it_gives_what_is_complete_now() -> None:
         ("DOGEUSD", 0.003, 3),
         ("USDTUSD", 0.9, 1.1),
         ("ZZZZZZUSD", 0.01, 20_000),
+        ("DIPUSD", 5, 20_000),
     ],
 )
 def test_prices_keep_to_a_pairs_order_of_magnitude_for_a_century(symbol: str, low: float, high: float) -> None:
@@ -280,6 +286,45 @@ def test_a_window_costs_the_same_wherever_it_lies() -> None:
         after = demo._era.cache_info().misses, demo.day_parts.cache_info().misses
         drawn.append((after[0] - before[0], after[1] - before[1]))
     assert all(eras <= 2 and days <= 3 for eras, days in drawn)
+
+
+# the pair that slides
+
+
+def test_the_sliding_pair_is_no_known_coin_and_always_trades() -> None:
+    assert (DIP.base, DIP.quote, DIP.kind) == ("DIP", "USD", AssetKind.UNKNOWN)
+    held = source().candles(DIP, Timeframe.H1, start=NOW - timedelta(days=8), end=NOW, limit=None)
+    assert set(map(int.__sub__, held.time[1:].tolist(), held.time[:-1].tolist())) == {3_600_000}
+    assert all(held.open[index + 1] == held.close[index] for index in range(len(held) - 1))
+
+
+@pytest.mark.parametrize("seed", [7, 8])
+def test_it_slides_for_eight_weeks_and_comes_back_in_a_day(seed: int) -> None:
+    moves = [math.exp(value) - 1 for value in returns(DIP, Timeframe.D1, 600, seed)]
+    rises = [day for day, move in enumerate(moves) if move > 1]
+    assert {later - earlier for earlier, later in pairwise(rises)} == {56}
+    slides = [move for move in moves if move < 1]
+    assert -0.04 < statistics.fmean(slides) < -0.03
+    assert sum(move < 0 for move in slides) / len(slides) > 0.99
+
+
+@pytest.mark.parametrize("year", [1975, 2024, 2099])
+def test_it_always_stays_around_its_level(year: int) -> None:
+    held = last(DIP, Timeframe.D1, 1000, datetime(year, 6, 1, tzinfo=UTC))
+    assert max(held.high) / min(held.low) < 15
+
+
+def test_the_default_panel_buys_it_at_nearly_every_instant(home: Path) -> None:
+    rng = random.Random(5)
+    bought = []
+    clock = FixedClock(datetime(2031, 1, 1, tzinfo=UTC))
+    with Engine.from_settings(Settings(), clock=clock) as engine:
+        for number in range(25):
+            at = datetime(2023, 1, 1, tzinfo=UTC) + timedelta(days=102 * number, seconds=rng.randrange(102 * 86_400))
+            decision = engine.analyze("DIPUSD", at=at)
+            entry = (decision.action, decision.effect, decision.vetoed) == (Action.BUY, Effect.OPEN_LONG, False)
+            bought.append(entry and decision.confidence >= 70 and (decision.position_size or 0) > 0)
+    assert statistics.fmean(bought) >= 0.8
 
 
 # the plugin
