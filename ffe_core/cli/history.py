@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ffe_core.cli.session import Session, group
-from ffe_core.errors import UsageError, VerificationFailed
+from ffe_core.errors import StoreError, UsageError, VerificationFailed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -178,6 +178,10 @@ def _remove(session: Session, limits: dict[str, Any], dry_run: bool, yes: bool) 
                 click.confirm(f"Remove {_amount(removal)} and keep {removal.remaining:,}?", abort=True, err=True)
             # What was asked about and nothing newer: decisions may have been made meanwhile.
             removal = store.remove_first(removal.upto)
+            try:
+                store.database.compact()
+            except StoreError as error:
+                session.warn(f"the decisions are gone, the room they took is not given back yet: {error.message}")
     data = {
         "removed": removal.decisions,
         "bytes": removal.bytes,

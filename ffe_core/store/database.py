@@ -210,6 +210,13 @@ class Database:
                 self.migrate()
         return Upgrade(before, tables.HEAD, backup)
 
+    def compact(self) -> None:
+        """Gives back the room of removed rows, and with it their text. PostgreSQL does so by itself."""
+        if self.is_sqlite:
+            with self._explained(), self.engine.connect() as connection:
+                connection.exec_driver_sql("VACUUM")
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def migrate(self) -> None:
         from ffe_core.store.migrations import upgrade
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from ffe_core.errors import SafetyRefusal, StoreError, UsageError
 from ffe_core.store.database import Database
 from ffe_core.store.ledger import Ledger
 from ffe_core.store.tables import chain_head, checkpoints, decision_events, decisions
+from ffe_core.store.types import time_text
 
 if TYPE_CHECKING:
     from ffe_core.domain.decisions import Decision
@@ -177,13 +179,21 @@ class Store:
             head = _head(connection)
             if head != linked_to:
                 link(rows, *head)
-            if len(rows) == 1:
-                connection.execute(_INSERT, rows[0])
-            else:
-                for start in range(0, len(rows), _BATCH):
-                    connection.execute(_INSERT, rows[start : start + _BATCH])
+            for start in range(0, len(rows), _BATCH):
+                self._insert(connection, rows[start : start + _BATCH])
             connection.execute(_ADVANCE, {"new_seq": rows[-1]["seq"], "new_hash": rows[-1]["hash"]})
         return [StoredDecision(row["id"], row["seq"], row["hash"], row["previous_hash"]) for row in rows]
+
+    @cached_property
+    def _insert_text(self) -> str:
+        return str(_INSERT.compile(dialect=self.database.engine.dialect))
+
+    def _insert(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
+        if self.database.is_sqlite:
+            # Core's statement with the driver's own values: half the time of having each of them converted.
+            connection.exec_driver_sql(self._insert_text, [_driver_values(row) for row in rows])
+        else:
+            connection.execute(_INSERT, rows)
 
     def add_event(self, decision_id: str, kind: str, detail: Mapping[str, Any] | None = None) -> DecisionEvent:
         """Notes what happened to a decision: ``executed`` (once), ``approved`` or ``modified``.
@@ -361,6 +371,17 @@ def _row(record: Mapping[str, Any]) -> dict[str, Any]:
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a decision record: {type(error).__name__} {error}") from error
     return {**columns, "bytes": len(text), "record": text.decode()}
+
+
+def _driver_values(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A row in the order of the table's columns, as the sqlite3 module takes it."""
+    values: tuple[Any, ...] = _in_order(
+        {**row, "created_at": time_text(row["created_at"]), "as_of": time_text(row["as_of"])}
+    )
+    return values
+
+
+_in_order = itemgetter(*decisions.columns.keys())
 
 
 # Statements

@@ -72,13 +72,18 @@ class UtcTime(TypeDecorator[datetime]):
         if value is None:
             return None
         instant = require_utc(value)
-        # isoformat instead of strftime, which drops the leading zeros of years before 1000.
-        return instant if dialect.name == "postgresql" else instant.isoformat(timespec="microseconds")[:-6] + "Z"
+        return instant if dialect.name == "postgresql" else time_text(instant)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         if value is None:
             return None
         return value.astimezone(UTC) if isinstance(value, datetime) else datetime.fromisoformat(value)
+
+
+def time_text(instant: datetime) -> str:
+    """How SQLite stores a UTC instant."""
+    # isoformat instead of strftime, which drops the leading zeros of years before 1000.
+    return instant.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def _text(value: Decimal) -> str:

@@ -147,6 +147,17 @@ def test_a_wipe_reports_the_count(ffe: Ffe, store: Store) -> None:
     assert "removed 0 decisions" in ffe("history", "wipe").out
 
 
+def test_a_wipe_leaves_no_text_behind(ffe: Ffe, store: Store, home: Path) -> None:
+    before = (home / "data" / "ffe.db").stat().st_size
+
+    assert ffe("history", "wipe", "--yes").code == 0
+
+    assert (home / "data" / "ffe.db").stat().st_size <= before
+    held = b"".join(path.read_bytes() for path in (home / "data").iterdir())
+    assert decision_id(11).encode() not in held
+    assert b"the panel agrees" not in held
+
+
 def test_a_question_without_a_terminal_is_one_line(real_ffe: Ffe, store: Store) -> None:
     ran = real_ffe("history", "wipe", "--json")
 
