@@ -70,7 +70,9 @@ class PluginContext:
 
 
 def _own(path: Path) -> Path:
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Each by itself: folders that are made on the way to another get the mode of the umask.
+    for folder in (path.parent.parent, path.parent, path):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
 
 

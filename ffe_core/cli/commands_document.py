@@ -59,6 +59,8 @@ SHAPES: dict[str, str] = {
         " journal_mode concerns[]"
     ),
     "db upgrade": "before after changed backup",
+    "demo": "synthetic decision{…} looked_at[id asset_pair action confidence] recorded_in next[command does]",
+    "doctor": "[name ok detail hint required]",
     "history": "[id created_at as_of asset_pair action confidence executed mode]",
     "history --scored": (
         "decisions[id as_of asset_pair action confidence synthetic timeframe horizon resolved_at gross_return"
@@ -78,6 +80,12 @@ SHAPES: dict[str, str] = {
     "plugins list": "[name version distribution hooks[] state reason builtin]",
     "plugins new": "name kind path files[]",
     "replay": "id same differences[path recorded replayed]",
+    "status": (
+        "version mode home platform{name plugin available} providers[name plugin available model local]"
+        " sources[name plugin available] leverage{PLATFORM{ASSET}} breakers[name state failures last_error]"
+        " store{backend location schema current decisions concerns[]}"
+        " plugins[name version distribution hooks[] state reason builtin] problems[]"
+    ),
     "show": (
         "id seq hash previous_hash executed events[kind at detail{…}] schema decision{…} inputs{…} candles{…} parts{…}"
         " plugins{…} settings{…}"
@@ -93,6 +101,7 @@ EXITS: dict[str, dict[int, str]] = {
     "data candles": {1: "no source has such bars"},
     "data check": {1: "a file is refused"},
     "data import": {1: "the file is refused"},
+    "doctor": {1: "something that is needed is not well"},
     "plugins check": {1: "a check failed"},
     "plugins doctor": {1: "a plugin is broken or lacks something"},
     "replay": {1: "a plugin that took part is absent or of another version"},

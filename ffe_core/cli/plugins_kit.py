@@ -149,7 +149,7 @@ def _diagnose(session: Session, names: Sequence[str]) -> list[Diagnosis]:
 def _diagnose_one(registry: Registry, info: PluginInfo, plugin: Installed | None) -> Diagnosis:
     from ffe_core.testing.contracts.plugins import measure_import
 
-    module = _module_of(info, plugin)
+    module = module_of(info, plugin)
     measured = measure_import(module) if module and info.state in ("active", "broken") else None
     problems = [str(problem) for problem in registry.problems if problem.plugin == info.name]
     return Diagnosis(
@@ -157,11 +157,11 @@ def _diagnose_one(registry: Registry, info: PluginInfo, plugin: Installed | None
         None if measured is None or measured.error else round(measured.seconds * 1000, 1),
         tuple(problems),
         _offers(registry, info.name),
-        _missing_tools(module) if info.state == "active" else {},
+        missing_tools(module) if info.state == "active" else {},
     )
 
 
-def _module_of(info: PluginInfo, plugin: Installed | None) -> str:
+def module_of(info: PluginInfo, plugin: Installed | None) -> str:
     from ffe_core.builtin import BUILTINS
 
     if info.builtin:
@@ -185,7 +185,7 @@ def _offers(registry: Registry, plugin: str) -> dict[str, dict[str, list[str]]]:
     return {kind: offers for kind, offers in mine.items() if offers}
 
 
-def _missing_tools(module: str) -> dict[str, str]:
+def missing_tools(module: str) -> dict[str, str]:
     """Programs that the loaded plugin names in ``TOOLS`` and that are not on the path."""
     import sys
 
