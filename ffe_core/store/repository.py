@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, select, update
@@ -43,8 +43,7 @@ class StoredDecision:
     previous_hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class DecisionSummary:
+class DecisionSummary(NamedTuple):
     """What lists show of a decision, read from columns: no record is parsed."""
 
     seq: int
@@ -233,10 +232,12 @@ class Store:
         """The newest decisions first, of one canonical symbol or of all. Raises ``UsageError`` below one."""
         if limit < 1:
             raise UsageError(f"a limit of {limit} shows nothing", hint="1 or more")
-        query = _LATEST if asset is None else _LATEST.where(decisions.c.asset_pair == asset)
+        query, given = (
+            (_LATEST, {"limit": limit}) if asset is None else (_LATEST_OF_ASSET, {"limit": limit, "asset": asset})
+        )
         with self.database.reading() as connection:
-            rows = connection.execute(query.limit(limit)).all()
-        return [DecisionSummary(*tuple(row)) for row in rows]
+            rows = connection.execute(query, given).all()
+        return [DecisionSummary._make(row) for row in rows]
 
     def get(self, id_or_prefix: str) -> StoredRecord:
         """The whole record by its id or the beginning of it. Raises ``UsageError`` unless exactly one fits."""
@@ -390,10 +391,15 @@ _in_order = itemgetter(*decisions.columns.keys())
 _INSERT = insert(decisions)
 _HEAD = select(chain_head.c.seq, chain_head.c.hash).where(chain_head.c.id == 1)
 _EXECUTED = exists().where(decision_events.c.decision_seq == decisions.c.seq, decision_events.c.kind == "executed")
-_LATEST = select(
-    *(decisions.c[name] for name in DecisionSummary.__dataclass_fields__ if name != "executed"),
-    _EXECUTED.label("executed"),
-).order_by(decisions.c.seq.desc())
+_LATEST = (
+    select(
+        *(decisions.c[name] for name in DecisionSummary._fields if name != "executed"),
+        _EXECUTED.label("executed"),
+    )
+    .order_by(decisions.c.seq.desc())
+    .limit(bindparam("limit"))
+)
+_LATEST_OF_ASSET = _LATEST.where(decisions.c.asset_pair == bindparam("asset"))
 _WHOLE = select(decisions.c.id, decisions.c.seq, decisions.c.hash, decisions.c.previous_hash, decisions.c.record)
 
 
