@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 SYNTHETIC = "SYNTHETIC: these prices are invented"
 
+_OF_SUMMARY = (
+    "seq created_at as_of asset_pair action confidence mode effect signal_only vetoed synthetic executed".split()
+)
 #: of a decision, in this order; market's own follow under their names
 _OF_DECISION = (
     "as_of created_at asset_pair asset_type mode action effect confidence raw_confidence entry_price position_size "
@@ -48,9 +51,8 @@ class History(tuple["DecisionSummary", ...]):
         """A DataFrame with one row a decision, indexed by id; times are UTC."""
         import pandas as pd
 
-        names = [field.name for field in fields(self[0]) if field.name != "id"] if self else []
-        rows = [{name: getattr(row, name) for name in names} for row in self]
-        return pd.DataFrame(rows, index=pd.Index([row.id for row in self], name="id"), columns=names)
+        rows = [{name: getattr(row, name) for name in _OF_SUMMARY} for row in self]
+        return pd.DataFrame(rows, index=pd.Index([row.id for row in self], name="id"), columns=_OF_SUMMARY)
 
     def _repr_html_(self) -> str:
         told = ("created_at", "as_of", "asset_pair", "action", "confidence", "executed", "mode")
