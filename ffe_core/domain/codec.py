@@ -188,6 +188,7 @@ def _frame_data(frame: FramePulse | None) -> dict[str, Any] | None:
 
 def opinion_data(opinion: Opinion) -> dict[str, Any]:
     data: dict[str, Any] = plain(opinion)
-    # The exact prompt and reply belong to the whole record (`ffe show`), not to every printed decision.
-    del data["prompt"], data["raw_reply"]
+    # The exact prompt and reply, and how much of it was ignored, belong to the whole record (`ffe show`), not to every
+    # printed decision.
+    del data["prompt"], data["raw_reply"], data["ignored_members"]
     return data

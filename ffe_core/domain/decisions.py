@@ -110,6 +110,8 @@ class Opinion:
     #: exactly what was sent and what came back, for replay; ``None`` for rules
     prompt: str | None = None
     raw_reply: str | None = None
+    #: members of the reply that nothing reads
+    ignored_members: int = 0
 
     def __post_init__(self) -> None:
         if self.error is None:
@@ -149,6 +151,33 @@ class Outcome:
     exit_reason: str = ""
     provider_actions: Mapping[str, Action] = field(default_factory=dict)
     provider_confidences: Mapping[str, int] = field(default_factory=dict)
+    #: return of the price itself over the horizon, and a round trip's costs, both fractions: what every provider's
+    #: call is scored by, whatever was decided. ``None`` in records that only know what became of the decision.
+    price_return: float | None = None
+    cost: float | None = None
+
+    def net_of(self, action: Action) -> float | None:
+        """What ``action`` would have made after costs; zero for HOLD, ``None`` where it is not known.
+
+        Where the price's own return was not kept, it follows from what the decision's direction made.
+        """
+        if action is Action.HOLD:
+            return 0.0
+        sides = {Action.BUY: 1, Action.SELL: -1, Action.HOLD: 0}
+        move, cost = self.price_return, self.cost
+        if move is None and self.gross_return is not None:
+            move = sides[self.action] * self.gross_return if sides[self.action] else None
+        if cost is None and self.gross_return is not None and self.net_return is not None:
+            cost = self.gross_return - self.net_return
+        return None if move is None or cost is None else sides[action] * move - cost
+
+    @property
+    def rewarded(self) -> Action | None:
+        """The action that paid: a direction that was profitable after costs, else HOLD; ``None`` where not known."""
+        gains = {action: self.net_of(action) for action in (Action.BUY, Action.SELL)}
+        if None in gains.values():
+            return None
+        return next((action for action, gain in gains.items() if gain is not None and gain > 0), Action.HOLD)
 
 
 @dataclass(frozen=True, slots=True)

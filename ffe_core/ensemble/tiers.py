@@ -15,7 +15,7 @@ from typing import Any
 
 from ffe_core.domain.assets import Asset
 from ffe_core.domain.codec import plain
-from ffe_core.domain.decisions import Ballot, Opinion, Verdict
+from ffe_core.domain.decisions import Ballot, Opinion, Outcome, Verdict
 from ffe_core.domain.trading import Action
 from ffe_core.ensemble.quorum import Adjustment, adjust
 from ffe_core.ensemble.weights import as_floats, original_weights, renormalise
@@ -40,14 +40,24 @@ class EnsembleRules:
 
 
 def ballot_of(
-    asset: Asset, as_of: datetime, answers: Sequence[Opinion], rules: EnsembleRules, *, seed: int = 0
+    asset: Asset,
+    as_of: datetime,
+    answers: Sequence[Opinion],
+    rules: EnsembleRules,
+    *,
+    history: Sequence[Outcome] = (),
+    seed: int = 0,
 ) -> Ballot:
-    """Votes and failures in panel order, with weights renormalised over the votes."""
+    """Votes and failures in panel order, with weights renormalised over the votes.
+
+    Of ``history`` stays what was resolved by ``as_of``.
+    """
     panel = [answer.provider for answer in answers]
     votes = tuple(answer for answer in answers if answer.is_vote)
     weights = renormalise(original_weights(panel, rules.weights), [vote.provider for vote in votes])
     failed = tuple(answer for answer in answers if not answer.is_vote)
-    return Ballot(asset, as_of, votes, failed, as_floats(weights), seed=seed)
+    known = tuple(outcome for outcome in history if outcome.resolved_at <= as_of)
+    return Ballot(asset, as_of, votes, failed, as_floats(weights), known, seed)
 
 
 def combine(ballot: Ballot, strategies: Mapping[str, AggregationStrategy], rules: EnsembleRules) -> Verdict:
