@@ -280,9 +280,12 @@ class PaperPlatform:
     def _book(self, order: Order, price: Decimal, fee: Decimal) -> None:
         asset, now = order.asset, self.context.clock.now()
         with self._ledger() as ledger:
+            # Looked up again under the lock: another writer may have sent the same order since.
+            if ledger.execute("SELECT 1 FROM fills WHERE client_order_id = ?", (order.client_order_id,)).fetchone():
+                return
             self._refuse_impossible(ledger, order, price, fee)
             ledger.execute(
-                "INSERT OR IGNORE INTO fills (client_order_id, symbol, base, quote, kind, side, quantity, price, fee, "
+                "INSERT INTO fills (client_order_id, symbol, base, quote, kind, side, quantity, price, fee, "
                 "at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     order.client_order_id,
