@@ -9,7 +9,7 @@ import click
 
 from ffe_core.cli.instants import Instant
 from ffe_core.cli.session import Session, command
-from ffe_core.errors import FfeError, ProviderFailed
+from ffe_core.errors import FfeError, ProviderFailed, UsageError
 
 if TYPE_CHECKING:
     from ffe_core.domain.decisions import Decision
@@ -50,6 +50,8 @@ def analyze(
     from ffe_core.engine import rank
 
     engine = session.engine
+    if at is not None and at > engine.clock.now():
+        raise UsageError(f"--at {at.isoformat()} is still to come", hint="leave it out to decide as of now")
     wanted = {engine.asset(text).symbol: engine.asset(text) for text in assets}
     decisions: list[Decision] = []
     errors: list[FfeError] = []

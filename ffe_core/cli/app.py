@@ -17,6 +17,9 @@ from ffe_core.errors import FfeError
 PROGRAM = "ffe"
 COMPLETION_VARIABLE = "_FFE_COMPLETE"
 INTERRUPTED = 130
+#: characters of a message, and how many of them are its end where it is cut
+LONGEST = 800
+ENDING = 200
 
 
 class Failure(NamedTuple):
@@ -119,15 +122,18 @@ def _tell(error: BaseException, session: Session) -> int:
         return 0
     if session.verbose:
         _print_traceback(error)
-    hint = f" ({clean(failure.hint)})" if failure.hint else ""
-    line_on_stderr(f"error: {clean(failure.message)}{hint}")
+    if isinstance(error, click.Abort):
+        # The question stands there without a line break.
+        line_on_stderr("")
+    hint = f" ({_readable(failure.hint)})" if failure.hint else ""
+    line_on_stderr(f"error: {_readable(failure.message)}{hint}")
     if session.json and not session.printer.wrote_object:
         from ffe_core.logs import redact
 
         told = {
             "type": failure.kind,
-            "message": redact(clean(failure.message)),
-            "hint": redact(clean(failure.hint)) if failure.hint else None,
+            "message": redact(_readable(failure.message)),
+            "hint": redact(_readable(failure.hint)) if failure.hint else None,
         }
         session.printer.object({"schema": SCHEMA, "error": told})
     return failure.exit_code
@@ -154,6 +160,12 @@ def explain(error: BaseException) -> Failure | None:
         return Failure(type(error).__name__, f"{os.fsdecode(error.filename)}: {reason}", None, 1)
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return Failure(type(error).__name__, text, "-v shows the traceback", 1)
+
+
+def _readable(text: str) -> str:
+    """One line that a person can read: of what was typed by the page, the beginning and the end."""
+    line = clean(text)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - ENDING]} ... {line[-ENDING:]}"
 
 
 def _public_kind(error: FfeError) -> str:

@@ -346,6 +346,8 @@ def init(session: Session, force: bool) -> None:
     from ffe_core.settings.editing import write_private
     from ffe_core.settings.reference import example
 
+    if session.config is not None:
+        raise UsageError("config init writes the file that --config leaves out", hint="leave --config out")
     file = session.paths.base_file
     if file.exists() and not force:
         raise UsageError(f"{file} is there already", hint="--force replaces it")

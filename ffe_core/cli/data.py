@@ -13,7 +13,7 @@ from ffe_core.cli.instants import Instant
 from ffe_core.cli.output import clean, foreign
 from ffe_core.cli.session import Session, group
 from ffe_core.domain.assets import Asset, AssetKind, Timeframe
-from ffe_core.errors import FfeError, NoData, UsageError
+from ffe_core.errors import BadData, FfeError, NoData, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,7 +110,7 @@ def check(
     refused = sum(1 for row in rows if not row["usable"])
     session.emit({"files": rows, "refused": refused}, lambda console: _print_checked(console, rows))
     if refused:
-        session.exit(1)
+        raise BadData(f"{refused} of {len(rows)} files refused", hint="each is told above, with its rows")
 
 
 def _files_of(session: Session, paths: tuple[Path, ...]) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -23,6 +24,8 @@ COINS = frozenset(
 STABLECOINS = frozenset("USDT USDC DAI BUSD".split())
 _BASES = sorted(COINS | STABLECOINS | FIAT, key=lambda code: (-len(code), code))
 SHORTEST_PAIR = 6
+#: letters and digits of a name, at most; the longest instruments that venues list have about thirty
+LONGEST_NAME = 64
 
 
 class AssetKind(StrEnum):
@@ -62,11 +65,16 @@ class Asset:
         """The asset that any spelling names: ``btc-usd``, ``BTC/USD`` and ``BTCUSD`` are one.
 
         ``kind`` overrides the classifier, which knows pairs only (a ticker such as GOOG is ``unknown`` to it).
-        Raises ``ValueError`` where no letter or digit is left.
+        Raises ``ValueError`` where no letter or digit is left, and for what nobody types: control characters, and
+        more letters than any name has.
         """
         if not isinstance(text, str):
             raise ValueError("an asset is named by text such as BTCUSD")
+        if any(unicodedata.category(letter).startswith("C") for letter in text.strip()):
+            raise ValueError(f"{text[:LONGEST_NAME]!r} holds control characters; write an asset like BTCUSD or eur/usd")
         symbol = re.sub(r"[^A-Z0-9]", "", text.upper())
+        if len(symbol) > LONGEST_NAME:
+            raise ValueError(f"{symbol[:LONGEST_NAME]}... is longer than any asset's name; write it like BTCUSD")
         if not symbol:
             raise ValueError(f"{text!r} names no asset; write it like BTCUSD or eur/usd")
         base, quote = split_symbol(symbol)
