@@ -22,6 +22,7 @@ from ffe_core.domain.decisions import BriefRequest, Decision, Note, Outcome
 from ffe_core.domain.events import Alert, StateChange
 from ffe_core.domain.market import Candles
 from ffe_core.domain.trading import Costs, Order
+from ffe_core.http import Doors
 from ffe_core.ports import AggregationStrategy, AIProvider, DataSource, Executor, Platform, RiskRule
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class PluginContext:
     """What the host lends a plugin: one per plugin and engine, frozen.
 
     ``state_dir`` and ``cache_dir`` are the plugin's own; ``state_dir`` is made with mode 0700 on first use. ``rng`` is
-    seeded from the plugin's name, so that the same run draws the same numbers.
+    seeded from the plugin's name, so that the same run draws the same numbers. ``http(base_url, ...)`` opens a ``Door``
+    to a service, which the host closes at the end; the plugin's secrets never show in what it says.
     """
 
     plugin: str
@@ -59,6 +61,8 @@ class PluginContext:
     costs: Costs = field(default_factory=Costs)
     #: where the user's own data lie; ``None`` where nobody said
     data_root: Path | None = None
+    #: doors to the network, see ``ffe_core.http``
+    http: Doors = field(default_factory=Doors)
 
     @property
     def state_dir(self) -> Path:

@@ -173,3 +173,11 @@ def test_cash_and_positions_are_equity_to_the_last_digit(tmp_path_factory, trade
         assert portfolio.cash == cash
         assert (position.quantity if position else D(0)) == held
         assert portfolio.equity == cash + held * (position.price if position else D(0))
+
+
+def test_the_account_is_in_folders_that_nobody_else_may_open(tmp_path):
+    platform = paper(tmp_path)
+    platform.submit(order())
+    assert [folder.stat().st_mode & 0o777 for folder in (platform.path.parent, platform.path.parent.parent)] == [
+        0o700
+    ] * 2
