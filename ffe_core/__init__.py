@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ffe_core.ai.prompt import Prompt, render_prompt
+    from ffe_core.ai.reply import read_reply, repair_prompt, reply_schema
     from ffe_core.domain.assets import Asset, AssetKind, DayBoundary, Timeframe
     from ffe_core.domain.clock import Clock, FixedClock, SystemClock
     from ffe_core.domain.decisions import (
@@ -66,12 +67,17 @@ if TYPE_CHECKING:
     from ffe_core.engine import Engine
     from ffe_core.errors import (
         BadData,
+        BadReply,
+        BadStatus,
         BudgetSpent,
         CassetteMiss,
         DataError,
         FfeError,
+        HttpError,
+        NoAnswer,
         NoData,
         NotConfigured,
+        NotReached,
         PlatformError,
         PluginError,
         ProviderFailed,
@@ -108,6 +114,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ffe_core.ai.prompt": "Prompt render_prompt",
+    "ffe_core.ai.reply": "read_reply repair_prompt reply_schema",
     "ffe_core.domain.assets": "Asset AssetKind DayBoundary Timeframe",
     "ffe_core.domain.clock": "Clock FixedClock SystemClock",
     "ffe_core.domain.decisions": (
@@ -125,9 +132,9 @@ _HOMES = {
     ),
     "ffe_core.engine": "Engine",
     "ffe_core.errors": (
-        "BadData BudgetSpent CassetteMiss DataError FfeError NoData NotConfigured PlatformError PluginError "
-        "ProviderFailed Refused RequiredPluginFailed SafetyRefusal SettingsError SourceFailed StoreError Unknown "
-        "UnknownName UsageError VerificationFailed"
+        "BadData BadReply BadStatus BudgetSpent CassetteMiss DataError FfeError HttpError NoAnswer NoData "
+        "NotConfigured NotReached PlatformError PluginError ProviderFailed Refused RequiredPluginFailed "
+        "SafetyRefusal SettingsError SourceFailed StoreError Unknown UnknownName UsageError VerificationFailed"
     ),
     "ffe_core.hookspecs": "PluginContext hookimpl",
     "ffe_core.ports": (
@@ -147,6 +154,8 @@ __all__ = [
     "Asset",
     "AssetKind",
     "BadData",
+    "BadReply",
+    "BadStatus",
     "Ballot",
     "BriefRequest",
     "Briefing",
@@ -175,12 +184,15 @@ __all__ = [
     "FramePulse",
     "Freshness",
     "Holding",
+    "HttpError",
     "Instrument",
     "Market",
     "MarketStatus",
     "Mode",
+    "NoAnswer",
     "NoData",
     "NotConfigured",
+    "NotReached",
     "Note",
     "Opinion",
     "Order",
@@ -233,7 +245,10 @@ __all__ = [
     "VerificationFailed",
     "VolatilityClass",
     "hookimpl",
+    "read_reply",
     "render_prompt",
+    "repair_prompt",
+    "reply_schema",
 ]
 
 
