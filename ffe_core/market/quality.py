@@ -227,7 +227,7 @@ def _judge(
     order = _without_duplicates(order, times, columns, rows, length, found)
     if unsound:
         order = [index for index in order if index not in unsound]
-    _judge_grid(order, times, rows, length, timeframe, found)
+    order = _on_grid(order, times, rows, length, timeframe, found)
     order = _without_unfinished(order, times, rows, length, to_ms(now), found)
     if kind is AssetKind.FOREX:
         _judge_points(order, times, columns, length, found)
@@ -333,39 +333,51 @@ def _without_duplicates(
     return kept
 
 
-def _judge_grid(
+def _on_grid(
     order: list[int],
     times: Sequence[int | None],
     rows: list[int],
     length: _Length,
     named: Timeframe | None,
     found: Findings,
-) -> None:
+) -> list[int]:
+    """``order`` without the bars that are none of the timeframe: one of them would spoil the longer bars of all."""
     stamps = [times[index] or 0 for index in order]
     if length.timeframe is None:
         steps = {later - earlier for earlier, later in pairwise(stamps)}
         if steps:
             minutes = min(steps) / 60_000
             found.add("mixed_sizes", Place(detail=f"bars {minutes:g} minutes apart are of no timeframe of ffe"))
-        return
+        return order
     frame = length.timeframe
-    if named and len(stamps) > TELLING_BARS:
-        oldest = stamps[: TELLING_BARS + 1]
-        told = _tell_timeframe(oldest)
-        if told and frame.milliseconds not in {_rounded(later - earlier) for earlier, later in pairwise(oldest)}:
-            found.add(
-                "mixed_sizes", Place(length.known_at(oldest[-1]), detail=f"named {frame}, but bars are {told} apart")
-            )
-            return
-    step = frame.milliseconds
-    if frame is not Timeframe.D1 and not any(stamp % step for stamp in stamps):
-        return
-    earlier: int | None = None
-    for index, stamp in zip(order, stamps, strict=True):
+    misnamed = _misnamed(stamps, frame) if named else ""
+    if not misnamed and frame is not Timeframe.D1 and not any(stamp % frame.milliseconds for stamp in stamps):
+        return order
+    kept: list[int] = []
+    places: list[tuple[str, Place]] = []
+    for index, earlier, stamp in zip(order, [None, *stamps], stamps, strict=False):
         problem = _off_grid(stamp, earlier, frame, length.kind)
         if problem:
-            found.add(problem[0], Place(length.known_at(stamp), rows[index], "timestamp", problem[1]))
-        earlier = stamp
+            places.append((problem[0], Place(length.known_at(stamp), rows[index], "timestamp", problem[1])))
+        else:
+            kept.append(index)
+    if misnamed:
+        # One line says it for all; it was known as soon as one of them was.
+        known = places[0][1].at if places else length.known_at(stamps[TELLING_BARS])
+        places = [("mixed_sizes", Place(known, detail=misnamed))]
+    for kind, place in places:
+        found.add(kind, place)
+    return kept
+
+
+def _misnamed(stamps: list[int], frame: Timeframe) -> str:
+    """What is said of a file whose first bars are never as far apart as its name says."""
+    if len(stamps) <= TELLING_BARS:
+        return ""
+    oldest = stamps[: TELLING_BARS + 1]
+    told = _tell_timeframe(oldest)
+    wrong = told and frame.milliseconds not in {_rounded(later - earlier) for earlier, later in pairwise(oldest)}
+    return f"named {frame}, but bars are {told} apart" if wrong else ""
 
 
 def _off_grid(stamp: int, earlier: int | None, frame: Timeframe, kind: AssetKind) -> tuple[str, str] | None:

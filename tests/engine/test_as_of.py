@@ -6,35 +6,16 @@ from datetime import timedelta
 
 import pytest
 
-from ffe_core import Asset, FixedClock, Note, Timeframe, Trust
+from ffe_core import Asset, Note, Timeframe, Trust
 from ffe_core.builtin import demo
 from ffe_core.domain.assets import PULSE_TIMEFRAMES
 from ffe_core.domain.clock import from_ms
-from ffe_core.domain.codec import canonical_json
 from ffe_core.domain.market import COLUMNS, Candles
-from ffe_core.engine import Engine
-from ffe_core.plugins import load_plugins
-from ffe_core.plugins.guard import Guard
-from ffe_core.plugins.registry import Loaded, Offer
 from ffe_core.settings import Settings
-from ffe_core.store.repository import StoredDecision
 from ffe_core.testing import make_context
+from tests.engine.deciding import bytes_of, record_of_decision
 
-VARYING = {"id", "created_at", "hash", "previous_hash", "latency_ms", "fetched_at"}
 BTC = Asset.parse("BTCUSD")
-
-
-class Memory:
-    """A store that keeps what it was given, in the bytes that a store would keep."""
-
-    def __init__(self):
-        self.records = []
-
-    def append(self, record):
-        self.records.append(record)
-        return StoredDecision(record["decision"]["id"], len(self.records), "0" * 64, "0" * 64)
-
-    def close(self): ...
 
 
 class Market:
@@ -81,21 +62,15 @@ def falsified_from(frames, instant, factor):
     return made
 
 
+def readings(candles):
+    """What a plugin makes of the bars that it is shown: every one of them counts."""
+    return {"bars": len(candles), "until": candles.time[-1] / 1000, "sum": sum(candles.close) + sum(candles.high)}
+
+
 def decide(frames, at, *, notes=()):
     settings = Settings(data={"sources": ["market"], "bars": 60})
-    registry = load_plugins(settings, clock=FixedClock(at + timedelta(days=900)))
-    registry.offer("source", "market", Offer("test", Market(frames)))
-    registry.loaded.append(Loaded("chronicle", Guard("chronicle", 5.0), {"ffe_brief": lambda request: list(notes)}))
-    store = Memory()
-    engine = Engine(settings, registry, clock=FixedClock(at + timedelta(days=900)), store=store)
-    engine.analyze("BTCUSD", at=at)
-    return canonical_json(stripped(store.records[0]))
-
-
-def stripped(value):
-    if isinstance(value, dict):
-        return {key: stripped(item) for key, item in value.items() if key not in VARYING}
-    return [stripped(item) for item in value] if isinstance(value, list) else value
+    hooks = {"ffe_brief": lambda request: list(notes), "ffe_indicators": readings}
+    return bytes_of(record_of_decision(settings, at, sources=[Market(frames)], hooks=hooks))
 
 
 def instants(frames, number, seed):
@@ -132,3 +107,12 @@ def test_the_comparison_would_see_a_bar_from_the_future(frames, home):
     earlier = decide(frames, at)
     assert earlier != decide(frames, at + timedelta(hours=1))
     assert earlier != decide(falsified_from(frames, at - timedelta(minutes=1), 1.01), at)
+
+
+def test_a_plugins_indicators_are_recorded_and_shown_complete_bars_only(frames, home):
+    at = from_ms(frames[Timeframe.H1].time[-30] + 1)
+    settings = Settings(data={"sources": ["market"], "bars": 60})
+    record = record_of_decision(settings, at, sources=[Market(frames)], hooks={"ffe_indicators": readings})
+    told = record["inputs"]["briefing"]["indicators"]
+    assert told["chronicle.bars"] == 60
+    assert told["chronicle.until"] * 1000 == frames[Timeframe.H1].time[-31]
