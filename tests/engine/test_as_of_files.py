@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ffe_core.domain.clock import from_ms
+from ffe_core.errors import NoData
 from ffe_core.settings import Settings
 from tests.engine.deciding import bytes_of, record_of_decision
 
@@ -113,7 +114,8 @@ DAMAGES = {
         *lines[: later + 3], lines[later + 2].replace(":00:00+", ":30:00+"), *lines[later + 3 :]
     ],
     "half-hourly bars from then on": lambda lines, later: [
-        *lines[: later + 2], *(line.replace(":00:00+", f":{at}:00+") for line in lines[later + 2 :] for at in ("00", "30"))
+        *lines[: later + 2],
+        *(line.replace(":00:00+", f":{at}:00+") for line in lines[later + 2 :] for at in ("00", "30")),
     ],
     "a last line that was cut": lambda lines, later: [*lines[:-1], lines[-1][:40]],
     "nothing": lambda lines, later: lines,
@@ -136,6 +138,15 @@ def test_dirt_that_is_still_to_come_changes_no_decision(damage, number, tmp_path
         (folder / "BTCUSD_1h.csv").write_text("\n".join([HEADER, *held]) + end)
         records.append(decide(folder, at))
     assert records[0] == records[1]
+
+
+@pytest.mark.parametrize("number", [30, 700])
+def test_a_file_of_another_length_than_its_name_is_refused_however_many_bars_follow(number, tmp_path, home):
+    stamps = ((BEGIN + index * timedelta(minutes=5)).isoformat() for index in range(number))
+    lines = [",".join([stamp, *line.split(",")[1:]]) for stamp, line in zip(stamps, rows(number), strict=True)]
+    (tmp_path / "BTCUSD_1h.csv").write_text("\n".join([HEADER, *lines]) + "\n")
+    with pytest.raises(NoData, match=r"BTCUSD_1h\.csv.* 5m "):
+        decide(tmp_path, BEGIN + 2 * HOUR)
 
 
 def test_the_comparison_would_see_dirt_that_was_known(tmp_path, home):
