@@ -128,12 +128,10 @@ def _tell(error: BaseException, session: Session) -> int:
     hint = f" ({_readable(failure.hint)})" if failure.hint else ""
     line_on_stderr(f"error: {_readable(failure.message)}{hint}")
     if session.json and not session.printer.wrote_object:
-        from ffe_core.logs import redact
-
         told = {
             "type": failure.kind,
-            "message": redact(_readable(failure.message)),
-            "hint": redact(_readable(failure.hint)) if failure.hint else None,
+            "message": _readable(failure.message),
+            "hint": _readable(failure.hint) if failure.hint else None,
         }
         session.printer.object({"schema": SCHEMA, "error": told})
     return failure.exit_code
@@ -164,7 +162,10 @@ def explain(error: BaseException) -> Failure | None:
 
 def _readable(text: str) -> str:
     """One line that a person can read: of what was typed by the page, the beginning and the end."""
-    line = clean(text)
+    from ffe_core.logs import redact
+
+    # Blanked before it is cut, or half a secret would be left.
+    line = clean(redact(text))
     return line if len(line) <= LONGEST else f"{line[: LONGEST - ENDING]} ... {line[-ENDING:]}"
 
 
