@@ -11,7 +11,13 @@ FfeError                        exit 1   the operation failed
 │   └── SourceFailed            exit 1   a source broke, timed out or lied
 ├── PluginError                 exit 1   a plugin raised, hung, exited or answered garbage
 │   └── RequiredPluginFailed    exit 2   ... and this run cannot do without it
+├── HttpError                   exit 1   a call over the network did not bring what was asked for
+│   ├── NotReached              exit 1   ... and nothing was sent: the other side did nothing
+│   ├── NoAnswer                exit 1   ... and no whole answer came: the other side may have acted
+│   ├── BadStatus               exit 1   ... and the answer was an error status
+│   └── BadReply                exit 1   ... and the answer is not what was asked for
 ├── CircuitOpen                 exit 1   a service failed too often and is left alone for a while
+├── RateLimited                 exit 1   one more call now would be more than a service allows
 ├── ProviderFailed              exit 1   an AI provider gave no usable opinion: an abstention, never a vote
 ├── PlatformError               exit 1   a venue did not do what was asked
 │   ├── Refused                 exit 1   ... and said so: the order does not exist
@@ -26,6 +32,10 @@ FfeError                        exit 1   the operation failed
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ffe_core.http import Reply
 
 #: names that an error lists in full
 MOST_NAMES = 30
@@ -108,8 +118,40 @@ class RequiredPluginFailed(PluginError):
     exit_code = 2
 
 
+class HttpError(FfeError):
+    """``retryable``: the same call may well work in a moment; says nothing on whether repeating it is harmless."""
+
+    retryable = False
+
+
+class NotReached(HttpError):
+    pass
+
+
+class NoAnswer(HttpError):
+    pass
+
+
+class BadStatus(HttpError):
+    """``status`` is not of the 200s. ``reply`` is the whole answer, ``retry_after`` the wait that it asks for (s)."""
+
+    status = 0
+    reply: Reply | None = None
+    retry_after: float | None = None
+
+
+class BadReply(HttpError):
+    pass
+
+
 class CircuitOpen(FfeError):
     pass
+
+
+class RateLimited(FfeError):
+    """``wait``: seconds until a call is allowed again."""
+
+    wait = 0.0
 
 
 class ProviderFailed(FfeError):
