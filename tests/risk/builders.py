@@ -39,7 +39,7 @@ def frame(timeframe=Timeframe.H1, **changes):
 
 
 def pulse(**frames):
-    held = {timeframe: None for timeframe in PULSE_TIMEFRAMES}
+    held = dict.fromkeys(PULSE_TIMEFRAMES)
     held.update({Timeframe[name]: frame(Timeframe[name], **facts) for name, facts in frames.items()})
     missing = tuple(name for name, reading in held.items() if reading is None)
     return Pulse(BTC, AT, held, Confluence("unknown", 0), missing, "nothing")
