@@ -177,7 +177,8 @@ class _Reading:
         self.text -= len(value)
         if self.text < 0:
             raise BadAnswer(f"answered more than {TEXT_LIMIT} characters{at}")
-        return str(value)
+        # Half a surrogate pair has no bytes, so a record that held one could not be stored.
+        return str(value).encode("utf-8", "replace").decode()
 
     def _spend_items(self, count: int, at: str) -> None:
         self.items -= count
