@@ -8,6 +8,7 @@ BUILTINS: dict[str, str] = {
     "files": "ffe_core.builtin.files",
     "rules": "ffe_core.builtin.rules",
     "voting": "ffe_core.builtin.voting",
+    "skills": "ffe_core.builtin.skills",
     "gate": "ffe_core.builtin.gate",
     "paper": "ffe_core.builtin.paper",
 }

@@ -36,7 +36,7 @@ class Weighted:
         return _verdict(
             leaders[0] if len(leaders) == 1 else Action.HOLD,
             min(100, confidence),
-            _reasons(ballot.opinions, leaders, tied=len(leaders) > 1),
+            supporters_first(ballot.opinions, leaders, tied=len(leaders) > 1),
             _weighted_amount(ballot.opinions, powers),
             voting_power={name: float(power) for name, power in powers.items()},
             action_votes={action.value: float(share) for action, share in shares.items()},
@@ -52,7 +52,9 @@ class Majority:
     def combine(self, ballot: Ballot) -> Verdict:
         winner = _most_frequent(ballot.opinions)
         supporters = [vote for vote in ballot.opinions if vote.action is winner]
-        return _verdict(winner, int(_mean(supporters)), _reasons(ballot.opinions, [winner]), _mean_amount(supporters))
+        return _verdict(
+            winner, int(_mean(supporters)), supporters_first(ballot.opinions, [winner]), mean_amount(supporters)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Average:
     def combine(self, ballot: Ballot) -> Verdict:
         winner = _most_frequent(ballot.opinions)
         told = " | ".join(f"{vote.provider}: {vote.reasoning[:100]}" for vote in ballot.opinions)
-        return _verdict(winner, int(_mean(ballot.opinions)), f"average of {told}", _mean_amount(ballot.opinions))
+        return _verdict(winner, int(_mean(ballot.opinions)), f"average of {told}", mean_amount(ballot.opinions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def _mean(votes: Sequence[Opinion]) -> Fraction:
     return Fraction(sum(vote.confidence for vote in votes), len(votes))
 
 
-def _mean_amount(votes: Sequence[Opinion]) -> Decimal | None:
+def mean_amount(votes: Sequence[Opinion]) -> Decimal | None:
     amounts = [Fraction(vote.amount) for vote in votes if vote.amount is not None]
     return _decimal(sum(amounts, Fraction(0)) / len(amounts)) if amounts else None
 
@@ -135,7 +137,7 @@ def _decimal(value: Fraction) -> Decimal:
     return (Decimal(value.numerator) / Decimal(value.denominator)).quantize(_AMOUNT_STEP, ROUND_HALF_EVEN)
 
 
-def _reasons(votes: Sequence[Opinion], leaders: Sequence[Action], *, tied: bool = False) -> str:
+def supporters_first(votes: Sequence[Opinion], leaders: Sequence[Action], *, tied: bool = False) -> str:
     supporters = [vote for vote in votes if _action(vote) in leaders]
     dissenters = [vote for vote in votes if _action(vote) not in leaders]
     head = "exact tie" if tied else f"{len(supporters)} of {len(votes)} for {leaders[0]}"
