@@ -12,6 +12,7 @@ import click
 
 from ffe_core.cli.output import foreign
 from ffe_core.cli.session import Session, command
+from ffe_core.errors import FfeError, PluginError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +68,9 @@ def check(session: Session, name: str, deadline: float) -> None:
     found = check_plugin(name, deadline=deadline)
     session.emit(_conformance(found), lambda console: _draw_conformance(console, found))
     if not found.ok:
-        session.exit(1)
+        failed = found.count("failed")
+        many = "a check" if failed == 1 else f"{failed} checks"
+        raise PluginError(found.plugin, f"{many} failed", hint="the reasons are told above")
 
 
 def _conformance(found: Conformance) -> dict[str, Any]:
@@ -126,8 +129,9 @@ def doctor(session: Session, names: tuple[str, ...]) -> None:
     """Say what each plugin costs, offers and lacks; with NAME, of those alone."""
     found = _diagnose(session, names)
     session.emit([_diagnosis(each) for each in found], lambda console: _draw_diagnoses(console, found))
-    if not all(each.is_well for each in found):
-        session.exit(1)
+    unwell = [each.info.name for each in found if not each.is_well]
+    if unwell:
+        raise FfeError(f"not well: {', '.join(unwell)}", hint="the reasons are told above")
 
 
 def _diagnose(session: Session, names: Sequence[str]) -> list[Diagnosis]:
