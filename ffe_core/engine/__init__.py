@@ -102,6 +102,7 @@ class Engine:
     def _feed(self, sources: Sequence[str]) -> Feed:
         from ffe_core.market.cache import HistoryCache
         from ffe_core.market.feed import Feed
+        from ffe_core.net.state import FileState
 
         data = self.settings.data
         return Feed(
@@ -110,6 +111,7 @@ class Engine:
             ttl=data.cache_ttl,
             max_entries=data.memory_cache_entries,
             history=HistoryCache(self.settings.paths.cache / "candles", self.clock),
+            state=FileState(self.settings.paths.state),
         )
 
     def close(self) -> None:

@@ -280,7 +280,8 @@ def _exchanged(connection: _Connection, exchange: Exchange) -> tuple[int, dict[s
 def _body(response: http.client.HTTPResponse, headers: Mapping[str, str], exchange: Exchange) -> bytes:
     packing = headers.get("content-encoding", "").strip().lower()
     if packing not in ("", "identity", "gzip", "x-gzip"):
-        raise BadReply(f"{exchange.what}: the answer is packed as {packing[:40]!r}, which nobody asked for")
+        named = packing if packing in ("br", "compress", "deflate", "zstd") else "something unknown"
+        raise BadReply(f"{exchange.what}: the answer is packed as {named}, which nobody asked for")
     unpack = zlib.decompressobj(wbits=31) if packing.endswith("gzip") else None
     body = bytearray()
     read = 0

@@ -23,6 +23,7 @@ from ffe_core.net.breaker import CircuitBreaker
 
 if TYPE_CHECKING:
     from ffe_core.market.cache import HistoryCache
+    from ffe_core.net.state import StateStore
     from ffe_core.ports import DataSource
 
 CACHE_TTL = 300.0
@@ -107,7 +108,8 @@ class Feed:
     for ``ttl`` seconds. A call as of an instant reuses only what was found for that same instant. The cache
     holds ``max_entries`` series; the least recently used leave first.
 
-    A source whose attribute ``remote`` is true is slow to ask: its spans (``Feed.span``) are kept in ``history``.
+    A source whose attribute ``remote`` is true is slow to ask: its spans (``Feed.span``) are kept in ``history``, and
+    its breaker in ``state``, so that the next command remembers that it is down.
     """
 
     def __init__(
@@ -119,11 +121,17 @@ class Feed:
         max_entries: int = MAX_ENTRIES,
         breakers: Mapping[str, CircuitBreaker] | None = None,
         history: HistoryCache | None = None,
+        state: StateStore | None = None,
     ) -> None:
         self._sources = tuple(sources)
         self._clock = clock
         self._cache = _Cache(clock, ttl, max_entries)
-        self._breakers = {**{name: source_breaker(name, clock) for name, _ in self._sources}, **(breakers or {})}
+        own = {
+            # A folder that was just mended is to be asked at once; a service that is down stays down for a while.
+            name: source_breaker(name, clock, state if getattr(source, "remote", False) is True else None)
+            for name, source in self._sources
+        }
+        self._breakers = {**own, **(breakers or {})}
         self._history = history
 
     @property
@@ -278,9 +286,9 @@ class Feed:
         return found
 
 
-def source_breaker(name: str, clock: Clock) -> CircuitBreaker:
+def source_breaker(name: str, clock: Clock, store: StateStore | None = None) -> CircuitBreaker:
     """A breaker that counts a source's failures, not its honest word that it has nothing or that input is bad."""
-    return CircuitBreaker(f"source {name}", clock, counts=(SourceFailed, PluginError))
+    return CircuitBreaker(f"source {name}", clock, counts=(SourceFailed, PluginError), store=store)
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +365,8 @@ def _drop_invented_beside_real(
 
 
 def _said(name: str, error: FfeError) -> str:
-    return f"{name}: {error}" + (f" ({error.hint})" if error.hint else "")
+    said = str(error).removeprefix(f"{name}: ")
+    return f"{name}: {said}" + (f" ({error.hint})" if error.hint else "")
 
 
 def _nobody_has(asset: Asset, timeframe: Timeframe, said: Sequence[str]) -> NoData:

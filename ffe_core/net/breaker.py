@@ -1,23 +1,26 @@
 """A circuit breaker: after some failures in a row a service is left alone for a while, then tried with one call.
 
-The state is a value with pure transitions, so that a store can hold it and two processes can agree on it; the class
-adds the lock, the clock and the ways to call.
+The state is a value with pure transitions, kept in a store that two processes can share, so that the next command
+remembers and one probe goes out however many ask at once. The class adds the clock and the ways to call.
 """
 
 from __future__ import annotations
 
 import functools
-import threading
+import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from ffe_core.domain.clock import Clock
+from ffe_core.domain.clock import Clock, iso, require_utc
 from ffe_core.errors import CircuitOpen
+from ffe_core.logs import redact
+from ffe_core.net.state import MemoryState, StateStore
 
 THRESHOLD = 3
 RECOVERY = 60.0
+KIND = "breaker"
 
 
 class Phase(StrEnum):
@@ -89,6 +92,25 @@ class BreakerState:
         return replace(self, phase=Phase.OPEN, since=self.since - timedelta(seconds=recovery))
 
 
+def encode_state(state: BreakerState) -> str:
+    """As JSON; ``decode_state`` gives the same state back."""
+    return json.dumps(
+        {name: iso(value) if isinstance(value, datetime) else value for name, value in asdict(state).items()}
+    )
+
+
+def decode_state(text: str | None) -> BreakerState:
+    """The state that was written; a fresh one where nothing was, or nothing that can be read."""
+    try:
+        facts = json.loads(text or "{}")
+        for name in ("since", "last_failure_at"):
+            if facts.get(name) is not None:
+                facts[name] = require_utc(datetime.fromisoformat(facts[name]))
+        return BreakerState(**{**facts, "phase": Phase(facts.get("phase", Phase.CLOSED))})
+    except (ValueError, TypeError, AttributeError):
+        return BreakerState()
+
+
 @dataclass(frozen=True, slots=True)
 class BreakerStats:
     """For ``ffe status`` and metrics: ``failure_rate`` is ``None`` before the first call."""
@@ -104,9 +126,10 @@ class BreakerStats:
 class CircuitBreaker:
     """Guards calls to one service; safe to share between threads and to use from within a guarded call.
 
-    ``counts`` are the exceptions that speak against the service; others pass through and change nothing. Raises
-    ``CircuitOpen`` instead of calling while the service is left alone, ``ValueError`` for a threshold below one or a
-    negative recovery time (seconds).
+    ``counts`` are the exceptions that speak against the service; others pass through and change nothing. ``store``
+    keeps the state by ``name``, for every process that names the same service; without one it lives as long as the
+    breaker. Raises ``CircuitOpen`` instead of calling while the service is left alone, ``ValueError`` for a threshold
+    below one or a negative recovery time (seconds).
     """
 
     def __init__(
@@ -118,6 +141,7 @@ class CircuitBreaker:
         recovery: float = RECOVERY,
         counts: type[Exception] | tuple[type[Exception], ...] = Exception,
         state: BreakerState | None = None,
+        store: StateStore | None = None,
     ) -> None:
         if threshold < 1:
             raise ValueError(f"breaker {name}: a threshold of {threshold} would never let a call through")
@@ -128,28 +152,28 @@ class CircuitBreaker:
         self.recovery = recovery
         self._clock = clock
         self._counts = counts
-        self._lock = threading.Lock()
-        self._state = state or BreakerState()
+        self._store: StateStore = store or MemoryState()
+        if state is not None:
+            self._change(lambda _: (state, None))
 
     @property
     def state(self) -> BreakerState:
-        return self._state
+        return decode_state(self._store.read(KIND, self.name))
 
     @property
     def is_open(self) -> bool:
         """Whether a call would be refused now; asking is not a probe."""
-        return self._state.wait(self._clock.now(), self.recovery) > 0
+        return self.state.wait(self._clock.now(), self.recovery) > 0
 
     def stats(self) -> BreakerStats:
-        state = self._state
+        state = self.state
         rate = state.failed / state.calls if state.calls else None
         wait = state.wait(self._clock.now(), self.recovery)
         return BreakerStats(self.name, state, self.threshold, self.recovery, rate, wait)
 
     def reset(self) -> None:
         """Closed again by hand; the totals stay."""
-        with self._lock:
-            self._state = self._state.closed()
+        self._change(lambda state: (state.closed(), None))
 
     def call[**P, T](self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """``function(*args, **kwargs)``, counted; the lock is not held meanwhile."""
@@ -181,24 +205,36 @@ class CircuitBreaker:
 
         return guarded
 
+    def _change[T](self, step: Callable[[BreakerState], tuple[BreakerState, T]]) -> T:
+        def change(text: str | None) -> tuple[str | None, T]:
+            after, answer = step(decode_state(text))
+            return encode_state(after), answer
+
+        return self._store.update(KIND, self.name, change)
+
     def _admit(self) -> None:
-        with self._lock:
-            now = self._clock.now()
-            self._state, allowed = self._state.admit(now, self.recovery)
-            if allowed:
-                return
-            wait, last = self._state.wait(now, self.recovery), self._state.last_error
-        told = f" (last: {last})" if last else ""
-        raise CircuitOpen(f"{self.name} failed too often and is left alone for {wait:.0f} s{told}")
+        now = self._clock.now()
+
+        def admit(state: BreakerState) -> tuple[BreakerState, BreakerState | None]:
+            after, allowed = state.admit(now, self.recovery)
+            return after, None if allowed else after
+
+        refused = self._change(admit)
+        if refused is None:
+            return
+        told = f" (last: {refused.last_error})" if refused.last_error else ""
+        raise CircuitOpen(
+            f"{self.name} failed too often and is left alone for {refused.wait(now, self.recovery):.0f} s{told}"
+        )
 
     def _praise(self) -> None:
-        with self._lock:
-            self._state = self._state.succeeded()
+        self._change(lambda state: (state.succeeded(), None))
 
     def _blame(self, error: BaseException) -> None:
-        with self._lock:
-            if isinstance(error, self._counts):
-                told = str(error).splitlines()[0] if str(error) else type(error).__name__
-                self._state = self._state.failed_with(told, self._clock.now(), self.threshold)
-            else:
-                self._state = self._state.abandoned(self.recovery)
+        if not isinstance(error, self._counts):
+            self._change(lambda state: (state.abandoned(self.recovery), None))
+            return
+        # It may be written to a file and read by another command: a line without secrets.
+        told = redact(str(error)).splitlines()[0] if str(error) else type(error).__name__
+        now = self._clock.now()
+        self._change(lambda state: (state.failed_with(told, now, self.threshold), None))

@@ -22,6 +22,7 @@ from ffe_core.domain.clock import Clock
 from ffe_core.domain.trading import Costs
 from ffe_core.errors import PluginError, SettingsError
 from ffe_core.hookspecs import COMPOSITION_HOOKS, CONTRIBUTION_HOOKS, EVENT_HOOKS, PROJECT, Logger, PluginContext
+from ffe_core.http import Doors
 from ffe_core.plugins.accept import accept_items
 from ffe_core.plugins.guard import Guard, as_it_is, describe, one_line, secrets_in
 from ffe_core.plugins.installed import CORE, Installed, installed
@@ -360,15 +361,19 @@ class Host:
         return guard.call("settings", read, info.name, model, passing=(SettingsError,), check=as_it_is)
 
     def _context(self, name: str) -> PluginContext:
+        clock = LentClock(self.clock)
+        doors = Doors(name, clock)
+        self.registry.doors.append(doors)
         return PluginContext(
             plugin=name,
-            clock=LentClock(self.clock),
+            clock=clock,
             state_root=self.roots.state,
             cache_root=self.roots.cache,
             log=self.log(name),
             rng=random.Random(f"ffe plugin {name}"),
             data_root=self.roots.data,
             costs=self._costs(),
+            http=doors,
         )
 
     def _costs(self) -> Costs:

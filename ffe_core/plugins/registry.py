@@ -16,6 +16,7 @@ from ffe_core.plugins.guard import Guard, one_line
 from ffe_core.ports import AggregationStrategy, AIProvider, DataSource, Executor, Platform, RiskRule
 
 if TYPE_CHECKING:
+    from ffe_core.http import Doors
     from ffe_core.plugins.isolation import Worker
 
 ACTIVE, DISABLED, BROKEN, INCOMPATIBLE = "active", "disabled", "broken", "incompatible"
@@ -86,6 +87,7 @@ class Registry:
     plugins: list[PluginInfo] = field(default_factory=list)
     loaded: list[Loaded] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
+    doors: list[Doors] = field(default_factory=list)
     _offers: dict[str, dict[str, Offer[Any]]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
 
     def offers(self, kind: str) -> Mapping[str, Offer[Any]]:
@@ -205,9 +207,11 @@ class Registry:
             self.report(offer.plugin, f"{kind} {name}", f"the name is already taken by plugin {first.plugin}")
 
     def close(self) -> None:
-        """Ends the child processes of isolated plugins."""
+        """Ends the child processes of isolated plugins and gives back connections."""
         for worker in self.workers:
             worker.close()
+        for doors in self.doors:
+            doors.close()
 
     def __enter__(self) -> Self:
         return self

@@ -38,6 +38,7 @@ from ffe_core.domain.trading import (
     TradingState,
 )
 from ffe_core.hookspecs import PluginContext
+from ffe_core.http import Doors
 
 NOON = datetime(2024, 3, 6, 12, 0, tzinfo=UTC)
 PRICE = 20_000.0
@@ -327,4 +328,5 @@ def make_context(root: Path, plugin: str = "test", *, clock: Clock | None = None
         log=HeardLog(),
         rng=random.Random(plugin),
         data_root=root / "data",
+        http=Doors(plugin, clock or FixedClock(NOON)),
     )
