@@ -21,6 +21,8 @@ from ffe_core.domain.market import CandleShape
 from ffe_core.domain.numbers import format_price
 
 NOTE_LENGTH = 500
+#: control, format, surrogate and private characters; not the unassigned, which are others in every Python
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co"})
 #: bytes of UTF-8 per token, on the low side for every tokenizer in use: an estimate that errs towards too many tokens
 _BYTES_PER_TOKEN = 3
 
@@ -175,6 +177,6 @@ def tidy(text: str) -> str:
     visible = "".join(
         " " if char.isspace() else char
         for char in unicodedata.normalize("NFKC", text[: 20 * NOTE_LENGTH])
-        if char.isspace() or unicodedata.category(char)[0] != "C"
+        if char.isspace() or unicodedata.category(char) not in _UNSEEN
     )
     return " ".join(visible.split())[:NOTE_LENGTH].rstrip()
