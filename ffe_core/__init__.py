@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Verdict,
     )
     from ffe_core.domain.events import Alert, Severity, StateChange
+    from ffe_core.domain.ledger import LedgerEntry
     from ffe_core.domain.market import (
         Candles,
         CandleShape,
@@ -92,7 +93,7 @@ if TYPE_CHECKING:
         UsageError,
         VerificationFailed,
     )
-    from ffe_core.hookspecs import PluginContext, hookimpl
+    from ffe_core.hookspecs import AccountLedger, LedgerBook, Ledgers, PluginContext, hookimpl
     from ffe_core.ports import (
         AggregationStrategy,
         AIProvider,
@@ -122,6 +123,7 @@ _HOMES = {
         "Sizing Trust Verdict"
     ),
     "ffe_core.domain.events": "Alert Severity StateChange",
+    "ffe_core.domain.ledger": "LedgerEntry",
     "ffe_core.domain.market": (
         "CandleShape Candles Confluence FramePulse Freshness Market MarketStatus Pulse Quote Regime Trend "
         "VolatilityClass"
@@ -136,7 +138,7 @@ _HOMES = {
         "NotConfigured NotReached PlatformError PluginError ProviderFailed Refused RequiredPluginFailed "
         "SafetyRefusal SettingsError SourceFailed StoreError Unknown UnknownName UsageError VerificationFailed"
     ),
-    "ffe_core.hookspecs": "PluginContext hookimpl",
+    "ffe_core.hookspecs": "AccountLedger LedgerBook Ledgers PluginContext hookimpl",
     "ffe_core.ports": (
         "AIProvider AggregationStrategy Ask Chunk DataSource Executor FlatAccount Holding Platform Result RiskRule "
         "Round RoundStrategy Series Signals VectorProvider"
@@ -147,6 +149,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.s
 __version__ = "0.1.0"
 __all__ = [
     "AIProvider",
+    "AccountLedger",
     "Action",
     "AggregationStrategy",
     "Alert",
@@ -186,6 +189,9 @@ __all__ = [
     "Holding",
     "HttpError",
     "Instrument",
+    "LedgerBook",
+    "LedgerEntry",
+    "Ledgers",
     "Market",
     "MarketStatus",
     "Mode",

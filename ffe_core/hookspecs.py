@@ -10,7 +10,8 @@ later versions, never removed.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -20,8 +21,10 @@ import pluggy
 from ffe_core.domain.clock import Clock
 from ffe_core.domain.decisions import BriefRequest, Decision, Note, Outcome
 from ffe_core.domain.events import Alert, StateChange
+from ffe_core.domain.ledger import LedgerEntry
 from ffe_core.domain.market import Candles
-from ffe_core.domain.trading import Costs, Order
+from ffe_core.domain.trading import Costs, Mode, Order
+from ffe_core.errors import StoreError
 from ffe_core.http import Doors
 from ffe_core.ports import AggregationStrategy, AIProvider, DataSource, Executor, Platform, RiskRule
 
@@ -42,6 +45,53 @@ class Logger(Protocol):
     def error(self, event: str, **facts: Any) -> None: ...
 
 
+class LedgerBook(Protocol):
+    """One account's ledger while its writer holds it: what is read here is still true when it is written."""
+
+    def entries(self) -> Sequence[LedgerEntry]: ...
+
+    def append(self, entries: Iterable[LedgerEntry]) -> Sequence[LedgerEntry]:
+        """As ``AccountLedger.append``; undone where the block raises."""
+        ...
+
+
+class AccountLedger(Protocol):
+    """What an account came to hold, entry by entry: appended, never changed, shared by every process of one store.
+
+    Each of these may raise ``StoreError``.
+    """
+
+    def read(self, *, after: int = 0) -> Sequence[LedgerEntry]:
+        """Entries with a number above ``after``, oldest first. Makes no store where there is none yet."""
+        ...
+
+    def append(self, entries: Iterable[LedgerEntry]) -> Sequence[LedgerEntry]:
+        """Writes entries, all or none, durably, and returns those that were new, numbered.
+
+        An entry whose ``(fill_id, kind)`` is there already is left out; with another content it is refused.
+        """
+        ...
+
+    def locked(self) -> AbstractContextManager[LedgerBook]:
+        """For reading and writing while every other writer waits: look first, then book."""
+        ...
+
+
+class Ledgers(Protocol):
+    """Hands a plugin the ledger of one of its accounts; nothing is opened before the first entry is asked for.
+
+    What was opened on ``synthetic`` prices has a ledger of its own, and so has pretended money: ``mode`` is the run's
+    unless told, and real money cannot be asked for in paper mode (``SafetyRefusal``).
+    """
+
+    def __call__(self, account: str, *, synthetic: bool, mode: Mode | None = None) -> AccountLedger: ...
+
+
+def no_ledgers(account: str, *, synthetic: bool, mode: Mode | None = None) -> AccountLedger:
+    """Where no store is at hand: a plugin in a process of its own. Raises ``StoreError``."""
+    raise StoreError(f"there is no ledger for the account {account!r} here")
+
+
 @dataclass(frozen=True)
 class PluginContext:
     """What the host lends a plugin: one per plugin and engine, frozen.
@@ -49,6 +99,7 @@ class PluginContext:
     ``state_dir`` and ``cache_dir`` are the plugin's own; ``state_dir`` is made with mode 0700 on first use. ``rng`` is
     seeded from the plugin's name, so that the same run draws the same numbers. ``http(base_url, ...)`` opens a ``Door``
     to a service, which the host closes at the end; the plugin's secrets never show in what it says.
+    ``ledger(account, synthetic=...)`` is where a platform keeps what an account of its own holds.
     """
 
     plugin: str
@@ -63,6 +114,8 @@ class PluginContext:
     data_root: Path | None = None
     #: doors to the network, see ``ffe_core.http``
     http: Doors = field(default_factory=Doors)
+    #: accounts kept in the user's store
+    ledger: Ledgers = no_ledgers
 
     @property
     def state_dir(self) -> Path:

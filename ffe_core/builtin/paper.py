@@ -1,29 +1,31 @@
 """Built-in platform: a paper account that fills every market order at the last close, with costs, and never forgets.
 
-One ledger per kind of money: what was opened on synthetic prices lives in an account of its own and is never marked
-with real ones. The ledger is a table of fills; cash and positions are sums over it, so that nothing can drift.
+One ledger per kind of prices: what was opened on synthetic ones lives in an account of its own and is never marked
+with real ones. The ledger, in the user's store, has every movement; cash and positions are sums over it, so that
+nothing can drift. It begins with a deposit of the initial cash; a fill is two entries, the trade (asset against cash)
+and its fee; a protection is an entry without money that holds until the next one or until the position is gone.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ffe_core import (
+    AccountLedger,
     Asset,
     AssetKind,
     Effect,
     Fees,
     Fill,
     Instrument,
+    LedgerEntry,
+    Mode,
     NoData,
     Order,
     OrderReport,
@@ -41,33 +43,11 @@ from ffe_core import (
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
+#: kinds of ledger entries
+DEPOSIT, TRADE, FEE, PROTECTION = "deposit", "trade", "fee", "protection"
 _PRICE_STEP = Decimal("0.00000001")
-
-_TABLES = (
-    """
-CREATE TABLE IF NOT EXISTS fills (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    client_order_id TEXT NOT NULL UNIQUE,
-    symbol TEXT NOT NULL,
-    base TEXT NOT NULL,
-    quote TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    side TEXT NOT NULL,
-    quantity TEXT NOT NULL,
-    price TEXT NOT NULL,
-    fee TEXT NOT NULL,
-    at_ms INTEGER NOT NULL
-)
-""",
-    """
-CREATE TABLE IF NOT EXISTS protections (
-    symbol TEXT PRIMARY KEY,
-    client_order_id TEXT NOT NULL,
-    stop TEXT,
-    target TEXT
-)
-""",
-)
+#: digits enough that no product or sum of real amounts is ever rounded
+_EXACT = 80
 
 
 class PaperSettings(BaseModel):
@@ -84,20 +64,56 @@ class _Holding:
     asset: Asset
     quantity: Decimal = ZERO
     entry: Decimal = ZERO
-    opened_ms: int = 0
+    opened_at: datetime | None = None
+    protection: LedgerEntry | None = None
 
-    def add(self, change: Decimal, price: Decimal, at_ms: int) -> None:
+    def add(self, change: Decimal, price: Decimal, at: datetime) -> None:
         before, after = self.quantity, self.quantity + change
         if before == 0 or (before > 0) != (after > 0):
-            self.entry, self.opened_ms = price, at_ms
+            self.entry, self.opened_at, self.protection = price, at, None
         elif abs(after) > abs(before):
             self.entry = (self.entry * abs(before) + price * abs(change)) / abs(after)
         self.quantity = after
 
 
 @dataclass
+class _Account:
+    """What the entries of a ledger add up to: exact, because nothing here rounds."""
+
+    cash: Decimal
+    currency: str
+    holdings: dict[str, _Holding] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, entries: Sequence[LedgerEntry], settings: PaperSettings) -> _Account:
+        if not entries:
+            return cls(settings.initial_cash, settings.currency)
+        account = cls(ZERO, entries[0].currency)
+        with localcontext(prec=_EXACT):
+            for entry in entries:
+                account._add(entry)
+        return account
+
+    def _add(self, entry: LedgerEntry) -> None:
+        self.cash += entry.amount
+        if entry.kind == TRADE:
+            asset = _asset(entry)
+            self.holdings.setdefault(asset.symbol, _Holding(asset)).add(entry.quantity, _price(entry), entry.at)
+        elif entry.kind == PROTECTION:
+            self.holdings[_asset(entry).symbol].protection = entry
+
+    @property
+    def held(self) -> list[_Holding]:
+        return [holding for _, holding in sorted(self.holdings.items()) if holding.quantity]
+
+    def quantity(self, asset: Asset) -> Decimal:
+        holding = self.holdings.get(asset.symbol)
+        return ZERO if holding is None else holding.quantity
+
+
+@dataclass
 class PaperPlatform:
-    """``initial_cash`` and a ledger file of fills; marks come from ``update_prices``."""
+    """``initial_cash`` and a ledger of what became of it; marks come from ``update_prices``."""
 
     name: str
     account: str
@@ -106,28 +122,35 @@ class PaperPlatform:
     synthetic: bool
     marks: dict[str, Decimal] = field(default_factory=dict)
 
+    @property
+    def ledger(self) -> AccountLedger:
+        # Pretended money, whatever the run trades with.
+        return self.context.ledger(self.account, synthetic=self.synthetic, mode=Mode.PAPER)
+
     # what is held
 
     def portfolio(self) -> Portfolio:
-        cash, holdings = self._read()
+        account = _Account.of(self.ledger.read(), self.settings)
         return Portfolio(
             platform=self.name,
             account=self.account,
-            currency=self.settings.currency,
-            cash=cash,
-            positions=tuple(
-                Position(
-                    asset=held.asset,
-                    quantity=held.quantity,
-                    entry_price=held.entry.quantize(_PRICE_STEP, ROUND_HALF_EVEN),
-                    price=self.marks.get(symbol, held.entry),
-                    stop_price=stop,
-                    target_price=target,
-                )
-                for symbol, held, stop, target in holdings
-            ),
+            currency=account.currency,
+            cash=account.cash,
+            positions=tuple(map(self._position, account.held)),
             at=self.context.clock.now(),
             synthetic=self.synthetic,
+        )
+
+    def _position(self, holding: _Holding) -> Position:
+        stop, target = _levels(holding.protection)
+        return Position(
+            asset=holding.asset,
+            quantity=holding.quantity,
+            entry_price=holding.entry.quantize(_PRICE_STEP, ROUND_HALF_EVEN),
+            price=self.marks.get(holding.asset.symbol, holding.entry),
+            opened_at=holding.opened_at,
+            stop_price=stop,
+            target_price=target,
         )
 
     def flat(self) -> Portfolio:
@@ -174,30 +197,22 @@ class PaperPlatform:
 
     def submit(self, order: Order) -> OrderReport:
         """Fills a market order whole, at the mark with slippage against it. The same client id never fills twice."""
-        known = self.find(order)
-        if known is not None:
-            return known
-        if order.type is not OrderType.MARKET:
-            raise Refused(f"paper fills market orders only, not {order.type}")
-        step = self.instrument(order.asset).quantity_increment
-        if order.quantity % step:
-            raise Refused(f"paper trades {order.asset} in steps of {step:f}, not {order.quantity}")
-        mark = self._mark(order.asset)
-        slip = self.context.costs.slippage * order.side.sign
-        price = (mark * (ONE + slip)).quantize(_PRICE_STEP, ROUND_HALF_EVEN)
-        fee = (price * order.quantity * self.context.costs.fee + self.context.costs.commission).quantize(
-            _PRICE_STEP, ROUND_HALF_EVEN
-        )
-        self._book(order, price, fee)
-        report = self.find(order)
-        if report is None:
-            raise Refused("the paper ledger did not keep the fill")
-        return report
+        with self.ledger.locked() as book:
+            # Looked up under the lock: nobody else can send the same order between here and the booking.
+            entries = book.entries()
+            known = self._filled(entries, order.client_order_id)
+            if known is not None:
+                return known
+            account = _Account.of(entries, self.settings)
+            trade = self._trade(order, account)
+            fee = self._fee(trade)
+            self._refuse_impossible(order, trade, fee, account)
+            opening = () if entries else (self._opening(),)
+            *_, trade, fee = book.append([*opening, trade, fee])
+        return self._report(trade, fee)
 
     def find(self, order: Order) -> OrderReport | None:
-        with self._ledger() as ledger:
-            row = ledger.execute("SELECT * FROM fills WHERE client_order_id = ?", (order.client_order_id,)).fetchone()
-        return None if row is None else self._report(row)
+        return self._filled(self.ledger.read(), order.client_order_id)
 
     def cancel(self, order: Order) -> OrderReport:
         known = self.find(order)
@@ -225,25 +240,42 @@ class PaperPlatform:
     def protect(
         self, position: Position, stop: Decimal | None, target: Decimal | None, *, client_order_id: str
     ) -> OrderReport:
-        if self.portfolio().position(position.asset) is None:
-            raise Refused(f"no position in {position.asset} to protect")
-        with self._ledger() as ledger:
-            ledger.execute(
-                "INSERT OR REPLACE INTO protections VALUES (?, ?, ?, ?)",
-                (position.asset.symbol, client_order_id, _text(stop), _text(target)),
+        """Puts stop and target in the place of those before. Raises ``Refused`` where the id stands for others."""
+        asset = position.asset
+        with self.ledger.locked() as book:
+            entries = book.entries()
+            account = _Account.of(entries, self.settings)
+            if not account.quantity(asset):
+                raise Refused(f"no position in {asset} to protect")
+            standing = account.holdings[asset.symbol].protection
+            entry = LedgerEntry(
+                at=self.context.clock.now(),
+                kind=PROTECTION,
+                amount=ZERO,
+                currency=account.currency,
+                asset=asset.symbol,
+                fill_id=client_order_id,
+                order_id=client_order_id,
+                detail={**_identity(asset), "stop": _text(stop), "target": _text(target)},
             )
+            known = next((old for old in entries if old.kind == PROTECTION and old.fill_id == client_order_id), None)
+            if known is None:
+                book.append([entry])
+            elif known is not standing or known.detail != entry.detail:
+                raise Refused(f"{client_order_id} already stands for another protection")
         return OrderReport(client_order_id, client_order_id, OrderState.ACCEPTED, at=self.context.clock.now())
 
     def open_orders(self) -> Sequence[OrderReport]:
-        with self._ledger() as ledger:
-            rows = ledger.execute("SELECT client_order_id FROM protections ORDER BY symbol").fetchall()
-        return [OrderReport(row[0], row[0], OrderState.ACCEPTED) for row in rows]
+        account = _Account.of(self.ledger.read(), self.settings)
+        ids = [holding.protection.order_id for holding in account.held if holding.protection is not None]
+        return [OrderReport(order_id, order_id, OrderState.ACCEPTED) for order_id in ids if order_id is not None]
 
     def fills(self, since: str | None) -> tuple[Sequence[Fill], str]:
         after = int(since) if since else 0
-        with self._ledger() as ledger:
-            rows = ledger.execute("SELECT * FROM fills WHERE seq > ? ORDER BY seq", (after,)).fetchall()
-        return [self._fill(row) for row in rows], str(rows[-1]["seq"] if rows else after)
+        entries = self.ledger.read(after=after)
+        fees = {entry.fill_id: entry for entry in entries if entry.kind == FEE}
+        fills = [self._fill(entry, fees[entry.fill_id]) for entry in entries if entry.kind == TRADE]
+        return fills, str(entries[-1].seq if entries else after)
 
     def check(self) -> Mapping[str, bool]:
         balance = self.portfolio().cash is not None
@@ -255,85 +287,66 @@ class PaperPlatform:
             "market_data": bool(self.marks),
         }
 
-    # the ledger
+    # what is booked
 
-    @property
-    def path(self) -> Path:
-        return self.context.state_dir / f"{self.account}.db"
+    def _opening(self) -> LedgerEntry:
+        return LedgerEntry(
+            at=self.context.clock.now(),
+            kind=DEPOSIT,
+            amount=self.settings.initial_cash,
+            currency=self.settings.currency,
+        )
 
-    @contextmanager
-    def _ledger(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, committed at the end: a crash leaves all of it or none."""
-        ledger = sqlite3.connect(self.path, timeout=5, isolation_level=None)
-        try:
-            ledger.row_factory = sqlite3.Row
-            ledger.execute("PRAGMA synchronous=FULL")
-            # The lock comes first: a statement that has to upgrade from reading to writing does not wait its turn.
-            ledger.execute("BEGIN IMMEDIATE")
-            for table in _TABLES:
-                ledger.execute(table)
-            yield ledger
-            ledger.execute("COMMIT")
-        finally:
-            ledger.close()
-
-    def _book(self, order: Order, price: Decimal, fee: Decimal) -> None:
-        asset, now = order.asset, self.context.clock.now()
-        with self._ledger() as ledger:
-            # Looked up again under the lock: another writer may have sent the same order since.
-            if ledger.execute("SELECT 1 FROM fills WHERE client_order_id = ?", (order.client_order_id,)).fetchone():
-                return
-            self._refuse_impossible(ledger, order, price, fee)
-            ledger.execute(
-                "INSERT INTO fills (client_order_id, symbol, base, quote, kind, side, quantity, price, fee, "
-                "at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    order.client_order_id,
-                    asset.symbol,
-                    asset.base,
-                    asset.quote,
-                    asset.kind.value,
-                    order.side.value,
-                    _text(order.quantity),
-                    _text(price),
-                    _text(fee),
-                    int(now.timestamp() * 1000),
-                ),
+    def _trade(self, order: Order, account: _Account) -> LedgerEntry:
+        """The asset against its price in cash."""
+        asset = order.asset
+        if order.type is not OrderType.MARKET:
+            raise Refused(f"paper fills market orders only, not {order.type}")
+        if asset.quote not in (account.currency, ""):
+            raise Refused(f"{asset} is paid in {asset.quote}, and this paper account holds {account.currency} only")
+        step = self.instrument(asset).quantity_increment
+        if order.quantity % step:
+            raise Refused(f"paper trades {asset} in steps of {step:f}, not {order.quantity}")
+        slip = self.context.costs.slippage * order.side.sign
+        price = (self._mark(asset) * (ONE + slip)).quantize(_PRICE_STEP, ROUND_HALF_EVEN)
+        with localcontext(prec=_EXACT):
+            quantity = order.side.sign * order.quantity
+            return LedgerEntry(
+                at=self.context.clock.now(),
+                kind=TRADE,
+                amount=-quantity * price,
+                currency=account.currency,
+                asset=asset.symbol,
+                quantity=quantity,
+                price=price,
+                fill_id=order.client_order_id,
+                order_id=order.client_order_id,
+                detail=_identity(asset),
             )
-            held = _sum_up(ledger.execute("SELECT * FROM fills ORDER BY seq"), self.settings.initial_cash)[1]
-            if held[asset.symbol].quantity == 0:
-                ledger.execute("DELETE FROM protections WHERE symbol = ?", (asset.symbol,))
 
-    def _refuse_impossible(self, ledger: sqlite3.Connection, order: Order, price: Decimal, fee: Decimal) -> None:
-        cash, held = _sum_up(ledger.execute("SELECT * FROM fills ORDER BY seq"), self.settings.initial_cash)
-        now = held[order.asset.symbol].quantity if order.asset.symbol in held else ZERO
+    def _fee(self, trade: LedgerEntry) -> LedgerEntry:
+        costs = self.context.costs
+        fee = (abs(trade.amount) * costs.fee + costs.commission).quantize(_PRICE_STEP, ROUND_HALF_EVEN)
+        return LedgerEntry(
+            at=trade.at,
+            kind=FEE,
+            amount=-fee,
+            currency=trade.currency,
+            fill_id=trade.fill_id,
+            order_id=trade.order_id,
+        )
+
+    def _refuse_impossible(self, order: Order, trade: LedgerEntry, fee: LedgerEntry, account: _Account) -> None:
+        now = account.quantity(order.asset)
         reducing = now * order.side.sign < 0 and order.quantity <= abs(now)
+        with localcontext(prec=_EXACT):
+            needed = -(trade.amount + fee.amount)
         if order.reduce_only and not reducing:
             raise Refused(f"reduce-only: {order.side} {order.quantity} does not reduce {now}")
-        if not reducing and order.side is Side.BUY and price * order.quantity + fee > cash:
-            raise Refused(f"{price * order.quantity + fee:f} needed, {cash:f} there")
+        if not reducing and order.side is Side.BUY and needed > account.cash:
+            raise Refused(f"{needed:f} needed, {account.cash:f} there")
         if not reducing and order.side is Side.SELL and not self.instrument(order.asset).can_short:
             raise Refused(f"{order.asset} cannot be sold short")
-
-    def _read(self) -> tuple[Decimal, list[tuple[str, _Holding, Decimal | None, Decimal | None]]]:
-        if not self.path.exists():
-            return self.settings.initial_cash, []
-        with self._ledger() as ledger:
-            cash, held = _sum_up(ledger.execute("SELECT * FROM fills ORDER BY seq"), self.settings.initial_cash)
-            guards = {row["symbol"]: row for row in ledger.execute("SELECT * FROM protections")}
-        listed = []
-        for symbol, holding in sorted(held.items()):
-            if holding.quantity:
-                guard = guards.get(symbol)
-                listed.append(
-                    (
-                        symbol,
-                        holding,
-                        _decimal(guard["stop"]) if guard else None,
-                        _decimal(guard["target"]) if guard else None,
-                    )
-                )
-        return cash, listed
 
     def _mark(self, asset: Asset) -> Decimal:
         if asset.symbol not in self.marks:
@@ -342,22 +355,28 @@ class PaperPlatform:
             )
         return self.marks[asset.symbol]
 
-    def _fill(self, row: sqlite3.Row) -> Fill:
+    # what is read back
+
+    def _filled(self, entries: Iterable[LedgerEntry], order_id: str) -> OrderReport | None:
+        legs = [entry for entry in entries if entry.fill_id == order_id and entry.kind in (TRADE, FEE)]
+        return self._report(*legs) if legs else None
+
+    def _fill(self, trade: LedgerEntry, fee: LedgerEntry) -> Fill:
         return Fill(
             venue=self.name,
-            venue_fill_id=str(row["seq"]),
-            client_order_id=row["client_order_id"],
-            asset=_asset(row),
-            side=Side(row["side"]),
-            quantity=Decimal(row["quantity"]),
-            price=Decimal(row["price"]),
-            fee=Decimal(row["fee"]),
-            fee_currency=row["quote"] or self.settings.currency,
-            at=datetime.fromtimestamp(row["at_ms"] / 1000, UTC),
+            venue_fill_id=str(trade.seq),
+            client_order_id=str(trade.order_id),
+            asset=_asset(trade),
+            side=Side.BUY if trade.quantity > 0 else Side.SELL,
+            quantity=abs(trade.quantity),
+            price=_price(trade),
+            fee=-fee.amount,
+            fee_currency=fee.currency,
+            at=trade.at,
         )
 
-    def _report(self, row: sqlite3.Row) -> OrderReport:
-        fill = self._fill(row)
+    def _report(self, trade: LedgerEntry, fee: LedgerEntry) -> OrderReport:
+        fill = self._fill(trade, fee)
         return OrderReport(
             client_order_id=fill.client_order_id,
             venue_order_id=f"{self.name}-{fill.venue_fill_id}",
@@ -382,25 +401,28 @@ def ffe_platforms(settings: Any, context: PluginContext) -> Iterable[Platform]:
     )
 
 
-def _sum_up(rows: Iterable[sqlite3.Row], cash: Decimal) -> tuple[Decimal, dict[str, _Holding]]:
-    """Cash and holdings after every fill: exact, because nothing here rounds."""
-    held: dict[str, _Holding] = {}
-    with localcontext(prec=80):  # digits enough that no product or sum of real amounts is ever rounded
-        for row in rows:
-            sign = Side(row["side"]).sign
-            quantity, price = Decimal(row["quantity"]), Decimal(row["price"])
-            cash -= sign * quantity * price + Decimal(row["fee"])
-            held.setdefault(row["symbol"], _Holding(_asset(row))).add(sign * quantity, price, row["at_ms"])
-    return cash, held
+def _identity(asset: Asset) -> dict[str, str]:
+    """What tells an asset besides its symbol."""
+    return {"base": asset.base, "quote": asset.quote, "kind": asset.kind.value}
 
 
-def _asset(row: sqlite3.Row) -> Asset:
-    return Asset(row["symbol"], row["base"], row["quote"], AssetKind(row["kind"]))
+def _asset(entry: LedgerEntry) -> Asset:
+    detail = entry.detail
+    return Asset(str(entry.asset), detail["base"], detail["quote"], AssetKind(detail["kind"]))
+
+
+def _price(trade: LedgerEntry) -> Decimal:
+    if trade.price is None:
+        raise ValueError(f"entry {trade.seq} is a trade without a price")
+    return trade.price
+
+
+def _levels(protection: LedgerEntry | None) -> tuple[Decimal | None, Decimal | None]:
+    if protection is None:
+        return None, None
+    stop, target = (protection.detail[name] for name in ("stop", "target"))
+    return None if stop is None else Decimal(stop), None if target is None else Decimal(target)
 
 
 def _text(value: Decimal | None) -> str | None:
     return None if value is None else format(value, "f")
-
-
-def _decimal(text: str | None) -> Decimal | None:
-    return None if text is None else Decimal(text)

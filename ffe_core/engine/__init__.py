@@ -70,7 +70,8 @@ class Engine:
         self.registry = registry
         self.clock = clock or SystemClock()
         self._new_id = new_id
-        self._store = store
+        if store is not None:
+            registry.store.use(store)
 
     @classmethod
     def from_settings(
@@ -84,12 +85,10 @@ class Engine:
         clock = clock or SystemClock()
         return cls(held, load_plugins(held, clock=clock), clock=clock)
 
-    @cached_property
+    @property
     def store(self) -> Store:
-        """Opened on first use, so that an analysis that fails leaves no file behind."""
-        from ffe_core.store import Store
-
-        return self._store or Store.open(self.settings)
+        """Opened on first use, so that an analysis that fails leaves no file behind; the plugins' ledgers share it."""
+        return self.registry.store.open()
 
     @cached_property
     def feed(self) -> Feed:
@@ -116,8 +115,6 @@ class Engine:
 
     def close(self) -> None:
         self.registry.close()
-        if "store" in self.__dict__:
-            self.store.close()
 
     def __enter__(self) -> Self:
         return self

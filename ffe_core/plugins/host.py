@@ -26,6 +26,7 @@ from ffe_core.http import Doors
 from ffe_core.plugins.accept import accept_items
 from ffe_core.plugins.guard import Guard, as_it_is, describe, one_line, secrets_in
 from ffe_core.plugins.installed import CORE, Installed, installed
+from ffe_core.plugins.ledgers import SharedStore
 from ffe_core.plugins.proxies import guarded
 from ffe_core.plugins.registry import (
     BROKEN,
@@ -66,7 +67,9 @@ def load_plugins(
     """
     places = paths or settings.paths
     roots = Roots(places.state / "plugins", places.cache / "plugins", places.data)
-    return Host(settings, clock, roots, log or StandardLog, on_problem).load()
+    host = Host(settings, clock, roots, log or StandardLog, on_problem)
+    host.registry.store = SharedStore(settings)
+    return host.load()
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +377,7 @@ class Host:
             data_root=self.roots.data,
             costs=self._costs(),
             http=doors,
+            ledger=self.registry.store.ledgers_of(name),
         )
 
     def _costs(self) -> Costs:

@@ -13,6 +13,7 @@ from ffe_core.errors import FfeError, PluginError, RequiredPluginFailed, Unknown
 from ffe_core.hookspecs import EVENT_HOOKS
 from ffe_core.plugins.accept import accept, accept_items
 from ffe_core.plugins.guard import Guard, one_line
+from ffe_core.plugins.ledgers import SharedStore
 from ffe_core.ports import AggregationStrategy, AIProvider, DataSource, Executor, Platform, RiskRule
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Registry:
     loaded: list[Loaded] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
     doors: list[Doors] = field(default_factory=list)
+    store: SharedStore = field(default_factory=SharedStore)
     _offers: dict[str, dict[str, Offer[Any]]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
 
     def offers(self, kind: str) -> Mapping[str, Offer[Any]]:
@@ -212,6 +214,7 @@ class Registry:
             worker.close()
         for doors in self.doors:
             doors.close()
+        self.store.close()
 
     def __enter__(self) -> Self:
         return self

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ffe_core.domain.ledger import LedgerEntry, LedgerKey
 from ffe_core.store.database import Database
-from ffe_core.store.ledger import Book, Ledger, LedgerEntry, LedgerKey
+from ffe_core.store.ledger import Book, Ledger
 from ffe_core.store.repository import (
     Batch,
     DecisionEvent,

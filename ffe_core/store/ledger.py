@@ -3,56 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from itertools import batched
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, select
 
-from ffe_core.domain.clock import require_utc
-from ffe_core.errors import StoreError
+from ffe_core.domain.ledger import LedgerEntry, LedgerKey, numbered
 from ffe_core.store.database import Database
 from ffe_core.store.tables import ledger_entries
 
-if TYPE_CHECKING:
-    from ffe_core.domain.trading import Mode
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerKey:
-    """Whose ledger: what was opened on synthetic prices never meets what was opened on real ones."""
-
-    mode: Mode
-    platform: str
-    account: str
-    synthetic: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """One movement: ``quantity`` of ``asset`` came (or went, below zero) and ``amount`` of ``currency`` with it.
-
-    Both sides are signed from the account's view: a purchase has a quantity above and an amount below zero, a deposit
-    an amount alone. ``(fill_id, kind)`` is unique within a ledger. ``seq`` is given by the store, from one up.
-    """
-
-    at: datetime
-    kind: str
-    amount: Decimal
-    currency: str
-    asset: str | None = None
-    quantity: Decimal = Decimal(0)
-    price: Decimal | None = None
-    fill_id: str | None = None
-    order_id: str | None = None
-    detail: Mapping[str, Any] = field(default_factory=dict)
-    seq: int = 0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "at", require_utc(self.at))
+#: fills that one query asks for: databases limit the values of a statement
+_FILLS_AT_ONCE = 1000
 
 
 class Book:
@@ -70,34 +33,33 @@ class Book:
 
         Raises ``StoreError`` where a known fill comes again with another content.
         """
-        held = self.entries()
-        known: dict[tuple[str | None, str], LedgerEntry] = {
-            (entry.fill_id, entry.kind): entry for entry in held if entry.fill_id is not None
-        }
-        added: list[LedgerEntry] = []
-        for entry in entries:
-            twin = known.get((entry.fill_id, entry.kind))
-            if twin is not None:
-                if replace(entry, seq=twin.seq) != twin:
-                    raise StoreError(f"fill {entry.fill_id} is in the ledger with another content")
-                continue
-            numbered = replace(entry, seq=len(held) + len(added) + 1)
-            if numbered.fill_id is not None:
-                known[numbered.fill_id, numbered.kind] = numbered
-            added.append(numbered)
+        wanted = list(entries)
+        added = numbered(wanted, self._known(wanted), self._last())
         if added:
             self._connection.execute(insert(ledger_entries), [_row(self._key, entry) for entry in added])
         return added
+
+    def _known(self, wanted: Iterable[LedgerEntry]) -> dict[tuple[str, str], LedgerEntry]:
+        fills = dict.fromkeys(entry.fill_id for entry in wanted if entry.fill_id is not None)
+        found: dict[tuple[str, str], LedgerEntry] = {}
+        for some in batched(fills, _FILLS_AT_ONCE):
+            for entry in _read(self._connection, self._key, ledger_entries.c.fill_id.in_(some)):
+                found[str(entry.fill_id), entry.kind] = entry
+        return found
+
+    def _last(self) -> int:
+        newest = select(func.max(ledger_entries.c.seq)).where(_of(self._key))
+        return self._connection.execute(newest).scalar_one() or 0
 
 
 class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def read(self, key: LedgerKey) -> list[LedgerEntry]:
-        """Every entry of one ledger, oldest first."""
+    def read(self, key: LedgerKey, *, after: int = 0) -> list[LedgerEntry]:
+        """The entries of one ledger with a number above ``after``, oldest first."""
         with self._database.reading() as connection:
-            return _read(connection, key)
+            return _read(connection, key, ledger_entries.c.seq > after)
 
     def append(self, key: LedgerKey, entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
         """Writes entries, all or none, durably; those whose fill is known already are left out."""
@@ -125,8 +87,8 @@ def _of(key: LedgerKey) -> ColumnElement[bool]:
     )
 
 
-def _read(connection: Connection, key: LedgerKey) -> list[LedgerEntry]:
-    rows = connection.execute(_ENTRIES.where(_of(key))).mappings()
+def _read(connection: Connection, key: LedgerKey, *which: ColumnElement[bool]) -> list[LedgerEntry]:
+    rows = connection.execute(_ENTRIES.where(_of(key), *which)).mappings()
     return [LedgerEntry(**{**row, "detail": json.loads(row["detail"])}) for row in rows]
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         FakeSource,
         FakeStrategy,
     )
+    from ffe_core.testing.ledger import MemoryLedger, MemoryLedgers
     from ffe_core.testing.samples import (
         HeardLog,
         make_ballot,
@@ -60,6 +61,7 @@ _HOMES = {
     "ffe_core.testing.contracts.sources": "DataSourceContract QuoteSourceContract",
     "ffe_core.testing.contracts.strategies": "AggregationStrategyContract",
     "ffe_core.testing.fakes": "FakeExecutor FakeProvider FakeRule FakeRuleProvider FakeSource FakeStrategy",
+    "ffe_core.testing.ledger": "MemoryLedger MemoryLedgers",
     "ffe_core.testing.samples": (
         "HeardLog make_ballot make_briefing make_candles make_context make_market make_opinion make_order "
         "make_portfolio make_proposal make_pulse make_risk_context"
@@ -87,6 +89,8 @@ __all__ = [
     "FakeStrategy",
     "FixedClock",
     "HeardLog",
+    "MemoryLedger",
+    "MemoryLedgers",
     "PlatformContract",
     "PluginContract",
     "QuoteSourceContract",

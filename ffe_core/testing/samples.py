@@ -39,6 +39,7 @@ from ffe_core.domain.trading import (
 )
 from ffe_core.hookspecs import PluginContext
 from ffe_core.http import Doors
+from ffe_core.testing.ledger import MemoryLedgers
 
 NOON = datetime(2024, 3, 6, 12, 0, tzinfo=UTC)
 PRICE = 20_000.0
@@ -318,9 +319,12 @@ class HeardLog:
         self.lines.append(("error", event, facts))
 
 
-def make_context(root: Path, plugin: str = "test", *, clock: Clock | None = None) -> PluginContext:
-    """What the host would lend ``plugin``, with its folders under ``root`` and the clock standing at noon."""
-    return PluginContext(
+def make_context(root: Path, plugin: str = "test", *, clock: Clock | None = None, **changes: Any) -> PluginContext:
+    """What the host would lend ``plugin``: folders under ``root``, the clock standing at noon, ledgers in memory.
+
+    ``changes`` replace its fields.
+    """
+    neutral = PluginContext(
         plugin=plugin,
         clock=clock or FixedClock(NOON),
         state_root=root / "state",
@@ -329,4 +333,6 @@ def make_context(root: Path, plugin: str = "test", *, clock: Clock | None = None
         rng=random.Random(plugin),
         data_root=root / "data",
         http=Doors(plugin, clock or FixedClock(NOON)),
+        ledger=MemoryLedgers(plugin),
     )
+    return replace(neutral, **changes)
