@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import math
+import random
 import socket
 import subprocess
 import sys
@@ -78,7 +79,7 @@ def test_the_deadline_holds_for_the_whole_call_however_fast_each_read_is(behavio
         before = time.monotonic()
         with pytest.raises(NoAnswer, match=r"no whole answer within 0\.3 s"):
             ours.get("/slow", timeout=0.3)
-        assert 0.25 < time.monotonic() - before < 0.6
+        assert 0.25 < time.monotonic() - before < 1.5
         assert len(server.asked) == 1
 
 
@@ -88,7 +89,7 @@ def test_a_server_that_accepts_and_never_reads_costs_no_more_than_the_deadline()
             before = time.monotonic()
             with pytest.raises(NoAnswer, match="within"):
                 ours.post("/order", {"filler": "x" * 20_000_000})
-            assert time.monotonic() - before < 0.8
+            assert time.monotonic() - before < 2
 
 
 def test_a_resolver_that_hangs_costs_no_more_than_the_deadline(monkeypatch) -> None:
@@ -98,7 +99,7 @@ def test_a_resolver_that_hangs_costs_no_more_than_the_deadline(monkeypatch) -> N
         before = time.monotonic()
         with pytest.raises(NotReached, match=r"no connection within 0\.2 s"):
             ours.get("/")
-        assert time.monotonic() - before < 0.5
+        assert time.monotonic() - before < 1.5
     release.set()
 
 
@@ -187,6 +188,52 @@ def test_an_order_whose_answer_breaks_off_is_sent_once_and_may_have_been_acted_o
     with serving(behaviour) as server, door(server) as ours, pytest.raises(NoAnswer):
         ours.post("/orders", {"units": "1"})
     assert len(server.asked) == 1
+
+
+GOOD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n[1, 2, 3]",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n[1, \r\n5;x=y\r\n2, 3]\r\n0\r\nA: b\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 29\r\n\r\n" + gzip.compress(b"[1, 2, 3]", mtime=0),
+)
+ODD = (
+    b"-",
+    b"\r\n",
+    b"\x00",
+    b"\xff",
+    b"99999999999999999999",
+    b"-1",
+    b"1e5",
+    b":",
+    b" ",
+    b"HTTP/1.1 ",
+    b"chunked, ",
+    b"\n\n",
+)
+
+
+def spoiled(chance: random.Random) -> bytes:
+    answer = chance.choice(GOOD)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(answer))
+        answer = answer[:at] + chance.choice(ODD) + answer[at + chance.randint(0, 6) :]
+    return answer
+
+
+def test_whatever_comes_back_is_an_answer_or_an_error_of_ours() -> None:
+    chance = random.Random(20240110)
+
+    def script(asked: Asked) -> None:
+        asked.send(spoiled(chance))
+        asked.socket.shutdown(socket.SHUT_RDWR)
+
+    ends = set()
+    with serving(script) as server, door(server, retries=0) as ours:
+        for _ in range(400):
+            try:
+                ends.add(type(ours.get("/").json()))
+            except HttpError as error:
+                ends.add(type(error))
+    assert {BadReply, NoAnswer, list} <= ends
 
 
 # repetition
@@ -286,6 +333,33 @@ def test_an_answer_past_the_cap_is_given_up_early() -> None:
     with serving(floods) as server, door(server) as ours, pytest.raises(BadReply, match="larger than 1048576 bytes"):
         ours.get("/")
     assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "start", [b"-1\r\n", b"0\r\nTrailer: ", b"F" * 15 + b"\r\n"], ids=["negative", "trailer", "huge"]
+)
+def test_a_chunk_that_lies_about_its_length_fills_no_memory(start) -> None:
+    sent = [0]
+
+    def floods(asked: Asked) -> None:
+        asked.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + start)
+        while True:
+            asked.send(b"x" * 0x10000)
+            sent[0] += 0x10000
+
+    with serving(floods) as server, door(server, retries=0) as ours, pytest.raises(HttpError):
+        ours.get("/")
+    assert sent[0] < 30_000_000
+
+
+@pytest.mark.parametrize("chunk", [b"-10\r\n", b"-1\r\n", b"zz\r\n", b"\r\n"])
+def test_a_chunk_whose_length_is_none_is_no_answer(chunk) -> None:
+    def script(asked: Asked) -> None:
+        asked.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n" + chunk)
+        asked.socket.shutdown(socket.SHUT_RDWR)
+
+    with serving(script) as server, door(server, retries=0) as ours, pytest.raises(NoAnswer):
+        ours.get("/")
 
 
 def test_the_cap_is_the_last_size_that_is_read() -> None:
@@ -435,6 +509,8 @@ def test_fractions_are_decimals_to_the_last_digit_and_whole_numbers_are_whole() 
         (b'{"a": "\xff"}', "byte 7 is not UTF-8"),
         (b'{"a": 1', "at character"),
         (b"[1e999999999]", "beyond all measure"),
+        (b"[1e9999999999999999999999]", "beyond all measure"),
+        (b"[1e-9999999999999999999999]", "beyond all measure"),
         (b"[" + b"9" * 5000 + b"]", "not the JSON"),
         (b'["\\ud800"]', "half of a surrogate"),
         (b'{"a": 1} {"a": 2}', "Extra data"),
@@ -518,12 +594,13 @@ def misbehaviours() -> Iterator[object]:
 @pytest.mark.parametrize("script", list(misbehaviours()))
 def test_no_secret_is_in_any_error_log_or_repr(script, caplog) -> None:
     caplog.set_level(logging.DEBUG)
+    path, query = "/v3/accounts/sesame-0815/x", {"apikey": KEY}
+    further = {"X-Goog-Api-Key": KEY, "X-Jwt": "eyJ.canary"}
     with serving(script) as server:
         ours = door(server, headers={"Authorization": f"Bearer {KEY}"}, secrets=["sesame-0815"])
+        # In one line of names: newer Pythons print the whole statement in the traceback.
         with ours, pytest.raises(HttpError) as caught:
-            ours.get(
-                "/v3/accounts/sesame-0815/x", {"apikey": KEY}, headers={"X-Goog-Api-Key": KEY, "X-Jwt": "eyJ.canary"}
-            ).json()
+            ours.get(path, query, headers=further).json()
     assert KEY in server.asked[0].headers["authorization"]
     error = caught.value
     shown = "".join(traceback.format_exception(error)) + repr(error) + str(error) + str(error.hint) + repr(ours)
@@ -654,7 +731,7 @@ def test_calls_to_five_slow_services_take_as_long_as_the_slowest() -> None:
         before = time.monotonic()
         with ThreadPoolExecutor(5) as pool:
             list(pool.map(lambda each: each.get("/"), doors))
-        assert time.monotonic() - before < 0.4
+        assert time.monotonic() - before < 0.8
         for each in doors:
             each.close()
 

@@ -117,8 +117,11 @@ def decode_json(text: bytes | str) -> Any:
 def _fraction(digits: str) -> Any:
     from decimal import Decimal
 
-    number = Decimal(digits)
-    if number and abs(number.adjusted()) > 400:
+    try:
+        number = Decimal(digits)
+    except ArithmeticError:
+        number = None
+    if number is None or (number and abs(number.adjusted()) > 400):
         raise ValueError(f"the number {digits[:40]} is beyond all measure")
     return number
 

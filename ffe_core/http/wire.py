@@ -31,6 +31,8 @@ CONNECT = 5.0
 CONNECTIONS = 10
 #: an idle connection older than this (seconds) may already be forgotten by a router on the way
 IDLE = 20.0
+#: bytes that headers and chunk marks may take besides the body
+WRAPPING = 1 << 20
 _CHUNK = 1 << 16
 
 
@@ -69,6 +71,16 @@ class Exchange:
     deadline: Deadline
     limit: int
     sent: bool = False
+    received: int = 0
+
+    def count(self, received: int) -> None:
+        """Adds to what came in; raises ``BadReply`` for more than any wrapping of ``limit`` bytes can need.
+
+        Without it a header, a trailer or a chunk that lies about its length could fill the memory.
+        """
+        self.received += received
+        if self.received > 2 * self.limit + WRAPPING:
+            raise BadReply(f"{self.what}: the answer is larger than {self.limit} bytes")
 
 
 class _Reader(io.RawIOBase):
@@ -86,7 +98,9 @@ class _Reader(io.RawIOBase):
     @override
     def readinto(self, buffer: Any) -> int | None:
         self._timed.limit()
-        return cast("io.RawIOBase", self._raw).readinto(buffer)
+        received = cast("io.RawIOBase", self._raw).readinto(buffer)
+        self._timed.exchange.count(received or 0)
+        return received
 
     @override
     def close(self) -> None:
@@ -266,15 +280,20 @@ class Line:
 
 def _exchanged(connection: _Connection, exchange: Exchange) -> tuple[int, dict[str, str], bytes]:
     connection.request(exchange.method, exchange.target, body=exchange.body, headers=dict(exchange.headers))
-    response = connection.getresponse()
+    response = None
     try:
+        response = connection.getresponse()
         headers: dict[str, str] = {}
         for name, value in response.getheaders():
             key = name.lower()
             headers[key] = f"{headers[key]}, {value}" if key in headers else value
         return response.status, headers, _body(response, headers, exchange)
+    except ValueError:
+        # What the library says of lengths that are none.
+        raise http.client.HTTPException from None
     finally:
-        response.close()
+        if response is not None:
+            response.close()
 
 
 def _body(response: http.client.HTTPResponse, headers: Mapping[str, str], exchange: Exchange) -> bytes:
