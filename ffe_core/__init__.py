@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ffe_core.ai.command import Tool, ToolAnswer, ToolRun, Workplace, consult
     from ffe_core.ai.prompt import Prompt, render_prompt
     from ffe_core.ai.reply import read_reply, repair_prompt, reply_schema
     from ffe_core.domain.assets import Asset, AssetKind, DayBoundary, Timeframe
@@ -93,7 +94,8 @@ if TYPE_CHECKING:
         UsageError,
         VerificationFailed,
     )
-    from ffe_core.hookspecs import AccountLedger, LedgerBook, Ledgers, PluginContext, hookimpl
+    from ffe_core.hookspecs import AccountLedger, LedgerBook, Ledgers, PluginContext
+    from ffe_core.markers import hookimpl
     from ffe_core.ports import (
         AggregationStrategy,
         AIProvider,
@@ -114,6 +116,7 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "ffe_core.ai.command": "Tool ToolAnswer ToolRun Workplace consult",
     "ffe_core.ai.prompt": "Prompt render_prompt",
     "ffe_core.ai.reply": "read_reply repair_prompt reply_schema",
     "ffe_core.domain.assets": "Asset AssetKind DayBoundary Timeframe",
@@ -138,7 +141,8 @@ _HOMES = {
         "NotConfigured NotReached PlatformError PluginError ProviderFailed Refused RequiredPluginFailed "
         "SafetyRefusal SettingsError SourceFailed StoreError Unknown UnknownName UsageError VerificationFailed"
     ),
-    "ffe_core.hookspecs": "AccountLedger LedgerBook Ledgers PluginContext hookimpl",
+    "ffe_core.hookspecs": "AccountLedger LedgerBook Ledgers PluginContext",
+    "ffe_core.markers": "hookimpl",
     "ffe_core.ports": (
         "AIProvider AggregationStrategy Ask Chunk DataSource Executor FlatAccount Holding Platform Result RiskRule "
         "Round RoundStrategy Series Signals VectorProvider"
@@ -240,6 +244,9 @@ __all__ = [
     "StoreError",
     "SystemClock",
     "Timeframe",
+    "Tool",
+    "ToolAnswer",
+    "ToolRun",
     "TradingState",
     "Trend",
     "Trust",
@@ -250,6 +257,8 @@ __all__ = [
     "Verdict",
     "VerificationFailed",
     "VolatilityClass",
+    "Workplace",
+    "consult",
     "hookimpl",
     "read_reply",
     "render_prompt",

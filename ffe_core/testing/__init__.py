@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ffe_core.domain.clock import FixedClock
     from ffe_core.testing.contracts.base import Checks, Contract, ContractBroken, require
+    from ffe_core.testing.contracts.commands import CommandProviderContract, make_tool
     from ffe_core.testing.contracts.executors import ExecutorContract
     from ffe_core.testing.contracts.platforms import PlatformContract
     from ffe_core.testing.contracts.plugins import PluginContract
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ffe_core.domain.clock": "FixedClock",
     "ffe_core.testing.contracts.base": "Checks Contract ContractBroken require",
+    "ffe_core.testing.contracts.commands": "CommandProviderContract make_tool",
     "ffe_core.testing.contracts.executors": "ExecutorContract",
     "ffe_core.testing.contracts.platforms": "PlatformContract",
     "ffe_core.testing.contracts.plugins": "PluginContract",
@@ -76,6 +78,7 @@ __all__ = [
     "AggregationStrategyContract",
     "CandleSeries",
     "Checks",
+    "CommandProviderContract",
     "Contract",
     "ContractBroken",
     "DataSourceContract",
@@ -107,6 +110,7 @@ __all__ = [
     "make_proposal",
     "make_pulse",
     "make_risk_context",
+    "make_tool",
     "require",
 ]
 

@@ -176,7 +176,13 @@ class PluginContract(Checks):
 
         fields = self.model().model_fields
         marker = "a-secret-for-the-check"
-        given = {name: SecretStr(marker) for name, field in fields.items() if "SecretStr" in str(field.annotation)}
+        secret = SecretStr(marker)
+        kinds = {name: str(field.annotation) for name, field in fields.items()}
+        given = {
+            name: {"NAME": secret} if kind.startswith("dict") else secret
+            for name, kind in kinds.items()
+            if "SecretStr" in kind
+        }
         if not given:
             not_applicable("its settings hold no secret")
         settings = self.model().model_construct(**{**self.model()().__dict__, **given})
