@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import pluggy
-
 from ffe_core.domain.clock import Clock
 from ffe_core.domain.decisions import BriefRequest, Decision, Note, Outcome
 from ffe_core.domain.events import Alert, StateChange
@@ -26,14 +24,11 @@ from ffe_core.domain.market import Candles
 from ffe_core.domain.trading import Costs, Mode, Order
 from ffe_core.errors import StoreError
 from ffe_core.http import Doors
+from ffe_core.markers import hookspec
 from ffe_core.ports import AggregationStrategy, AIProvider, DataSource, Executor, Platform, RiskRule
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-
-PROJECT = "ffe"
-hookspec = pluggy.HookspecMarker(PROJECT)
-hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class Logger(Protocol):

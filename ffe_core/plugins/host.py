@@ -21,8 +21,9 @@ from ffe_core.builtin import BUILTINS
 from ffe_core.domain.clock import Clock
 from ffe_core.domain.trading import Costs
 from ffe_core.errors import PluginError, SettingsError
-from ffe_core.hookspecs import COMPOSITION_HOOKS, CONTRIBUTION_HOOKS, EVENT_HOOKS, PROJECT, Logger, PluginContext
+from ffe_core.hookspecs import COMPOSITION_HOOKS, CONTRIBUTION_HOOKS, EVENT_HOOKS, Logger, PluginContext
 from ffe_core.http import Doors
+from ffe_core.markers import PROJECT
 from ffe_core.plugins.accept import accept_items
 from ffe_core.plugins.guard import Guard, as_it_is, describe, one_line, secrets_in
 from ffe_core.plugins.installed import CORE, Installed, installed
