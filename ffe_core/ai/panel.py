@@ -15,6 +15,9 @@ from ffe_core.ports import AIProvider
 #: what an answer may be late by before it is counted as missing: the provider's own timeout fires first
 GRACE = 0.25
 
+#: a way of having a panel's answers, one per provider in its order: ``ask_panel``, or something around it
+type Asking = Callable[[Mapping[str, AIProvider], Briefing], tuple[Opinion, ...]]
+
 
 def ask_panel(
     providers: Mapping[str, AIProvider],

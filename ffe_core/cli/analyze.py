@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +15,21 @@ from ffe_core.errors import FfeError, ProviderFailed, UsageError
 
 if TYPE_CHECKING:
     from ffe_core.domain.decisions import Decision
+
+
+class Dollars(click.ParamType[Decimal]):
+    """An amount of dollars, exact."""
+
+    name = "dollars"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        try:
+            amount = Decimal(str(value))
+        except ArithmeticError:
+            amount = Decimal("nan")
+        if not (amount.is_finite() and amount >= 0):
+            self.fail(f"{value!r} is no amount of dollars; write it like 0.50", param, ctx)
+        return amount
 
 
 @command()
@@ -30,6 +47,20 @@ if TYPE_CHECKING:
 @click.option(
     "--indicator", "indicators", multiple=True, metavar="NAME", help="Add an indicator of the catalogue; repeatable."
 )
+@click.option(
+    "--cassette",
+    type=click.Choice(["off", "record", "replay", "auto"]),
+    default="off",
+    help="Record what sources and models answer, replay it without asking anyone, or ask for what is missing only. "
+    "A replay needs the --at of its recording: without --at every run is about its own now.",
+)
+@click.option("--cassette-dir", type=click.Path(path_type=Path), metavar="DIR", help="Keep the recorded answers here.")
+@click.option(
+    "--budget-usd",
+    type=Dollars(),
+    metavar="X",
+    help="Ask nobody once models would cost more than this on one day (UTC); prices come from ai.prices.",
+)
 @click.option("--show-pulse", is_flag=True, help="Print the reading of every timeframe.")
 def analyze(
     session: Session,
@@ -38,6 +69,9 @@ def analyze(
     source: str | None,
     at: datetime | None,
     indicators: tuple[str, ...],
+    cassette: str,
+    cassette_dir: Path | None,
+    budget_usd: Decimal | None,
     show_pulse: bool,
 ) -> None:
     """Make a decision about an asset, explained and recorded.
@@ -52,6 +86,12 @@ def analyze(
     engine = session.engine
     if at is not None and at > engine.clock.now():
         raise UsageError(f"--at {at.isoformat()} is still to come", hint="leave it out to decide as of now")
+    if cassette != "off":
+        from ffe_core.ai.cassette import Tape
+
+        engine.tape(Tape(cassette), cassette_dir)
+    if budget_usd is not None:
+        engine.answers.budget_usd = budget_usd
     wanted = {engine.asset(text).symbol: engine.asset(text) for text in assets}
     decisions: list[Decision] = []
     errors: list[FfeError] = []

@@ -113,22 +113,28 @@ def _pulse_line(decision: Decision) -> str:
 def _votes(decision: Decision) -> Table:
     meta = decision.ensemble_metadata
     weights = meta.get("adjusted_weights", {})
-    table = Table(
-        "provider", "vote", "confidence", "weight", "why", title=f"votes, {meta['fallback_tier']}", title_justify="left"
-    )
+    costs = any(opinion.cost_usd for opinion in decision.opinions)
+    heads = ("provider", "vote", "confidence", "weight", *(("cost",) if costs else ()), "why")
+    table = Table(*heads, title=f"votes, {meta['fallback_tier']}", title_justify="left")
     for opinion in decision.opinions:
         if opinion.action is None:
-            cells = (Text("failed", style="red"), Text("-"), Text("-"), Text(clean(opinion.error)))
+            cells = (Text("failed", style="red"), Text("-"), Text("-"))
+            why = opinion.error
         else:
             weight = weights.get(opinion.provider)
             cells = (
                 Text(opinion.action.value, style=ACTION_STYLES[opinion.action]),
                 Text(str(opinion.confidence)),
                 Text("-" if weight is None else f"{weight:.3f}"),
-                Text(clean(opinion.reasoning)),
             )
-        table.add_row(Text(clean(opinion.provider)), *cells)
+            why = opinion.reasoning
+        cost = (Text(_dollars(opinion.cost_usd)),) if costs else ()
+        table.add_row(Text(clean(opinion.provider)), *cells, *cost, Text(clean(why)))
     return table
+
+
+def _dollars(cost: Decimal | None) -> str:
+    return "unknown" if cost is None else f"${cost:.4f}"
 
 
 def _rulings(decision: Decision) -> Table:

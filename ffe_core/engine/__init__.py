@@ -16,6 +16,7 @@ from ffe_core.domain.clock import Clock, SystemClock, iso, require_utc
 from ffe_core.domain.decisions import BriefRequest, Decision, Opinion
 from ffe_core.domain.market import Candles, Regime
 from ffe_core.domain.trading import Instrument, Mode, Portfolio
+from ffe_core.engine.answers import Answers
 from ffe_core.engine.decide import DecisionInputs, decide, decision_of
 from ffe_core.engine.record import Part, Parts, describe_candles, record_of, restore_decision
 from ffe_core.engine.replay import Replayed, replay_record
@@ -27,6 +28,7 @@ from ffe_core.risk.sizing import Exits, Kelly, SizingRules
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ffe_core.ai.cassette import Cassette, Tape
     from ffe_core.engine.notebook import History
     from ffe_core.market.feed import Feed, FeedResult
     from ffe_core.plugins import Registry
@@ -65,10 +67,14 @@ class Engine:
         clock: Clock | None = None,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         store: Store | None = None,
+        cassette: Cassette | None = None,
+        budget_usd: Decimal | None = None,
     ) -> None:
         self.settings = settings
         self.registry = registry
         self.clock = clock or SystemClock()
+        budget = settings.ai.budget_usd if budget_usd is None else budget_usd
+        self.answers = Answers(settings, registry, self.clock, cassette, budget)
         self._new_id = new_id
         if store is not None:
             registry.store.use(store)
@@ -92,26 +98,22 @@ class Engine:
 
     @cached_property
     def feed(self) -> Feed:
-        return self._feed(self.settings.data.sources)
+        return self.answers.feed(self.settings.data.sources)
 
     def feed_of(self, source: str) -> Feed:
         """The market as one source has it, whether or not the settings list it. Raises ``UsageError``."""
-        return self._feed((source,))
+        return self.answers.feed((source,))
 
-    def _feed(self, sources: Sequence[str]) -> Feed:
-        from ffe_core.market.cache import HistoryCache
-        from ffe_core.market.feed import Feed
-        from ffe_core.net.state import FileState
+    def tape(self, tape: Tape, folder: Path | None = None) -> None:
+        """From here on questions to sources, plugins and models go to a cassette.
 
-        data = self.settings.data
-        return Feed(
-            [(name, self.registry.require("source", name)) for name in sources],
-            clock=self.clock,
-            ttl=data.cache_ttl,
-            max_entries=data.memory_cache_entries,
-            history=HistoryCache(self.settings.paths.cache / "candles", self.clock),
-            state=FileState(self.settings.paths.state),
-        )
+        ``folder`` defaults to ``cassette.dir``, else ``cassettes`` in the cache folder.
+        """
+        from ffe_core.ai.cassette import Cassette
+
+        place = folder or self.settings.cassette.dir or self.settings.paths.cache / "cassettes"
+        self.answers.cassette = Cassette(tape, place, self.clock)
+        self.__dict__.pop("feed", None)
 
     def close(self) -> None:
         self.registry.close()
@@ -176,7 +178,9 @@ class Engine:
         stored = self.store.append(record)
         decision = replace(decision, hash=stored.hash, previous_hash=stored.previous_hash)
         self.registry.emit("ffe_decision_made", decision=decision)
-        return Analysis(decision, (*gathered.warnings, *self.registry.problem_lines()))
+        return Analysis(
+            decision, (*gathered.warnings, *self.answers.uncounted(inputs.opinions), *self.registry.problem_lines())
+        )
 
     def _parts(self) -> Parts:
         """The strategies and rules that take part, in their order: what a replay needs."""
@@ -202,7 +206,7 @@ class Engine:
         from ffe_core.market.snapshot import snapshot, with_divergence
 
         settings = self.settings
-        feed = self.feed if source is None else self._feed([source])
+        feed = self.feed if source is None else self.feed_of(source)
         found = feed.series(asset, at, bars=settings.data.bars)
         as_of = found.as_of
         freshness, status = self._timing(asset, found, as_of)
@@ -216,7 +220,7 @@ class Engine:
         assert candles is not None  # noqa: S101 - snapshot raised otherwise
         pulse = build_pulse(asset, as_of, found.series, indicators=(*settings.pulse.indicators, *indicators))
         request = BriefRequest(asset, as_of, settings.decision.timeframe, settings.decision.horizon)
-        notes, withheld = known_by(as_of, self.registry.notes(request))
+        notes, withheld = known_by(as_of, self.answers.notes(request))
         briefing = build_briefing(
             asset,
             as_of,
@@ -258,15 +262,12 @@ class Engine:
 
     def _ask(self, gathered: _Gathered, panel: Mapping[str, AIProvider]) -> DecisionInputs:
         """The panel's answers; when all of it failed and settings say so, the rules' too."""
-        from ffe_core.ai.panel import ask_panel
-
-        timeout = self.settings.ai.timeout
         briefing = gathered.inputs.briefing
-        opinions = ask_panel(panel, briefing, timeout=timeout)
+        opinions = self.answers.opinions(panel, briefing)
         stand_ins: tuple[Opinion, ...] = ()
         if self.settings.ai.fallback == "local" and not any(opinion.is_vote for opinion in opinions):
             left = {name: self.registry.require("provider", name) for name in STAND_INS if name not in panel}
-            stand_ins = ask_panel(left, briefing, timeout=timeout)
+            stand_ins = self.answers.opinions(left, briefing)
         return replace(gathered.inputs, opinions=opinions, fallback_opinions=stand_ins)
 
     # the account that sizes

@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING
 from ffe_core.domain.assets import PULSE_TIMEFRAMES, Asset, AssetKind, DayBoundary, Timeframe
 from ffe_core.domain.clock import Clock, iso, require_utc
 from ffe_core.domain.market import Candles
-from ffe_core.errors import BadData, CassetteMiss, FfeError, NoData, PluginError, SettingsError, SourceFailed
+from ffe_core.errors import (
+    BadData,
+    CassetteMiss,
+    FfeError,
+    NoData,
+    PluginError,
+    SettingsError,
+    SourceFailed,
+    StoreError,
+    VerificationFailed,
+)
 from ffe_core.market.candles import can_resample, resample
 from ffe_core.net.breaker import CircuitBreaker
 
@@ -198,7 +208,9 @@ class Feed:
 
     def _raise_what_nobody_can_mend(self, error: FfeError) -> None:
         # A replay must not go on with another source; a setting that the only source lacks is the user's to set.
-        if isinstance(error, CassetteMiss) or (isinstance(error, SettingsError) and len(self._sources) == 1):
+        if isinstance(error, CassetteMiss | VerificationFailed | StoreError) or (
+            isinstance(error, SettingsError) and len(self._sources) == 1
+        ):
             raise error
 
     def _question(self, asset: Asset, as_of: datetime | None, bars: int) -> _Question:

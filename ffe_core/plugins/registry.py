@@ -168,6 +168,11 @@ class Registry:
     def problem_lines(self) -> tuple[str, ...]:
         return tuple(str(problem) for problem in self.problems)
 
+    @property
+    def noting(self) -> tuple[str, ...]:
+        """The plugins that may have notes, in plugin order."""
+        return tuple(plugin.name for plugin in self.loaded if "ffe_brief" in plugin.hooks)
+
     def notes(self, request: BriefRequest) -> tuple[Note, ...]:
         """Every plugin's notes in plugin order, each marked with the plugin's name.
 

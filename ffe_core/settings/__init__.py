@@ -24,6 +24,7 @@ from ffe_core.settings.problems import Problem, SettingsProblems, unknown_key
 from ffe_core.settings.sections import (
     RESERVED_IN_PLUGINS,
     AiSettings,
+    CassetteSettings,
     CostSettings,
     DataSettings,
     DecisionSettings,
@@ -48,7 +49,9 @@ _NOT_IN_RECORDS: dict[str, bool | set[str]] = {
     "store": True,
     "log": True,
     "plugins": True,
+    "cassette": True,
     "data": {"cache_ttl", "memory_cache_entries"},
+    "ai": {"prices", "budget_usd"},
 }
 
 #: Read by ``settings_customise_sources``, which pydantic-settings calls without our arguments.
@@ -81,6 +84,9 @@ class Settings(BaseSettings):
     data: DataSettings = Field(default_factory=DataSettings, description="where bars come from")
     pulse: PulseSettings = Field(default_factory=PulseSettings, description="what is measured on them")
     ai: AiSettings = Field(default_factory=AiSettings, description="who is asked")
+    cassette: CassetteSettings = Field(
+        default_factory=CassetteSettings, description="where --cassette keeps what was answered"
+    )
     ensemble: EnsembleSettings = Field(default_factory=EnsembleSettings, description="how opinions are combined")
     exits: ExitSettings = Field(default_factory=ExitSettings, description="stop and target of an entry")
     sizing: SizingSettings = Field(default_factory=SizingSettings, description="how much is traded")

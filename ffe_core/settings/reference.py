@@ -96,7 +96,7 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, BaseModel):
-        return {name: jsonable(getattr(value, name)) for name in type(value).model_fields}
+        return {field.alias or name: jsonable(getattr(value, name)) for name, field in type(value).model_fields.items()}
     if isinstance(value, Mapping):
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

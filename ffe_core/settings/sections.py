@@ -6,6 +6,9 @@ something reads it. Fractions are fractions (0.05 is 5 %), lengths of time carry
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -147,6 +150,15 @@ class PulseSettings(Section):
         return _distinct(names)
 
 
+class Price(Section):
+    """What a model costs from a day on; an older row stands until the next one begins."""
+
+    model: Name = Field(description="the model's id, as its provider names it")
+    since: date = Field(alias="from", description="first day (UTC) on which the price is in force")
+    input_usd_per_million: Decimal = Field(ge=0, description="dollars for a million tokens that are sent")
+    output_usd_per_million: Decimal = Field(ge=0, description="dollars for a million tokens that come back")
+
+
 class AiSettings(Section):
     providers: list[Name] = Field(
         default=["local", "trend_adx", "rsi_reversion"],
@@ -157,11 +169,25 @@ class AiSettings(Section):
     fallback: Literal["none", "local"] = Field(
         default="none", description="who answers when every provider failed; what the rules say then opens no position"
     )
+    prices: list[Price] = Field(
+        default_factory=list,
+        description="what models cost, dated; a model without a price has no known cost: "
+        "[{model: M, from: 2026-01-01, input_usd_per_million: 1, output_usd_per_million: 4}]",
+    )
+    budget_usd: Annotated[Decimal, Field(ge=0)] | None = Field(
+        default=None, description="dollars that asking may cost on one day (UTC); null for no limit"
+    )
 
     @field_validator("providers")
     @classmethod
     def _once(cls, names: list[str]) -> list[str]:
         return _distinct(names)
+
+
+class CassetteSettings(Section):
+    dir: Path | None = Field(
+        default=None, description="folder of recorded answers; unset: `cassettes` in the cache folder of ffe"
+    )
 
 
 class EnsembleSettings(Section):

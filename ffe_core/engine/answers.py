@@ -1,0 +1,110 @@
+"""Where the engine's answers come from: sources, plugins and models themselves, or a cassette of what they said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ffe_core.domain.clock import Clock
+from ffe_core.domain.decisions import Briefing, BriefRequest, Note, Opinion
+from ffe_core.ports import AIProvider
+
+if TYPE_CHECKING:
+    from ffe_core.ai.cassette import Cassette, Origin
+    from ffe_core.market.feed import Feed
+    from ffe_core.plugins import Registry
+    from ffe_core.settings import Settings
+
+
+@dataclass(slots=True)
+class Answers:
+    """The only way in which the engine asks anybody outside.
+
+    ``cassette``: what answers instead, where there is one. ``budget_usd``: dollars that asking may cost on one day
+    (UTC), ``None`` for no limit.
+    """
+
+    settings: Settings
+    registry: Registry
+    clock: Clock
+    cassette: Cassette | None = None
+    budget_usd: Decimal | None = None
+
+    def feed(self, sources: Sequence[str]) -> Feed:
+        """The market by ``sources``, in their order. Raises ``UnknownName``, ``RequiredPluginFailed``."""
+        from ffe_core.market.cache import HistoryCache
+        from ffe_core.market.feed import Feed
+        from ffe_core.net.state import FileState
+
+        if self.cassette is not None:
+            return self._taped_feed(sources, self.cassette)
+        data = self.settings.data
+        return Feed(
+            [(name, self.registry.require("source", name)) for name in sources],
+            clock=self.clock,
+            ttl=data.cache_ttl,
+            max_entries=data.memory_cache_entries,
+            history=HistoryCache(self.settings.paths.cache / "candles", self.clock),
+            state=FileState(self.settings.paths.state),
+        )
+
+    def _taped_feed(self, sources: Sequence[str], cassette: Cassette) -> Feed:
+        from ffe_core.ai.cassette import TapedSource
+        from ffe_core.market.feed import Feed, source_breaker
+        from ffe_core.net.breaker import CircuitBreaker
+
+        taped = {
+            name: TapedSource(
+                self.registry.require("source", name),
+                self.registry.sources[name].plugin,
+                cassette,
+                source_breaker(name, self.clock),
+            )
+            for name in sources
+        }
+        # No memory beside the cassette and no breaker before it: what is asked for depends on the call alone.
+        unbroken = {name: CircuitBreaker(name, self.clock, counts=()) for name in sources}
+        return Feed(list(taped.items()), clock=self.clock, ttl=0, breakers=unbroken)
+
+    def notes(self, request: BriefRequest) -> tuple[Note, ...]:
+        """What plugins have to say."""
+        if self.cassette is None:
+            return self.registry.notes(request)
+        from ffe_core.ai.cassette import taped_notes
+
+        return taped_notes(self.cassette, request, self.registry.noting, lambda: self.registry.notes(request))
+
+    def opinions(self, panel: Mapping[str, AIProvider], briefing: Briefing) -> tuple[Opinion, ...]:
+        """One answer per provider, in the order of the panel. Raises ``BudgetSpent``, ``CassetteMiss``."""
+        from ffe_core.ai.cost import Meter, Spending
+        from ffe_core.ai.panel import ask_panel
+
+        spending = Spending(self.settings.paths.state / "spending")
+        meter = Meter(self.settings.ai.prices, spending, self.clock, self.budget_usd)
+        asking = meter.over(partial(ask_panel, timeout=self.settings.ai.timeout))
+        if self.cassette is not None:
+            from ffe_core.ai.cassette import taped
+
+            asking = taped(asking, self.cassette, {name: self._origin(name) for name in panel})
+        return asking(panel, briefing)
+
+    def _origin(self, provider: str) -> Origin:
+        from ffe_core.ai.cassette import Origin
+
+        plugin = self.registry.providers[provider].plugin
+        model = self.settings.plugin_models.get(plugin)
+        section = {} if model is None else self.settings.plugin_section(plugin, model).model_dump(mode="json")
+        return Origin.of(plugin, section)
+
+    def uncounted(self, opinions: Sequence[Opinion]) -> tuple[str, ...]:
+        """Whose cost is not known although there is a budget, a line each."""
+        if self.budget_usd is None:
+            return ()
+        return tuple(
+            f"what {opinion.provider} costs is not known and not counted: ai.prices has no row for {opinion.model}"
+            for opinion in opinions
+            if opinion.is_vote and opinion.cost_usd is None
+        )
