@@ -1,0 +1,180 @@
+"""How Codex is asked, what it is kept from, and what its output means."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ffe_codex import INSTALL
+from ffe_codex.api import Codex
+from ffe_codex.contract import SPEECH
+from ffe_codex.parse import answer_of, fault_in, features_in
+from ffe_codex.settings import CodexSettings
+from pydantic import SecretStr, ValidationError
+
+from ffe_core import ProviderFailed
+from ffe_core.testing import make_briefing, make_context, make_tool
+
+GOOD = '{"reasoning": "calm", "action": "HOLD", "confidence": 55, "amount": 0}'
+HEAD = """
+import json, os, sys
+asked = sys.stdin.read()
+open({record!r}, "a").write(json.dumps([sys.argv[1:], asked, dict(os.environ)]) + "\\n")
+said = {said!r}
+"""
+
+
+def codex(folder: Path, source: str = "", said: str = GOOD, **settings: Any) -> Codex:
+    head = HEAD.format(record=str(folder / "record"), said=said)
+    tool = make_tool(folder, head + source + SPEECH)
+    return Codex.of(CodexSettings(command=str(tool), **settings), make_context(folder), install=INSTALL)
+
+
+def runs(folder: Path) -> list[Any]:
+    return [json.loads(line) for line in (folder / "record").read_text("utf-8").splitlines()]
+
+
+def lines(*events: object) -> str:
+    return "\n".join(json.dumps(event) for event in events)
+
+
+def message(text: str) -> dict[str, Any]:
+    return {"type": "item.completed", "item": {"id": "1", "type": "agent_message", "text": text}}
+
+
+DONE = {"type": "turn.completed", "usage": {"input_tokens": 11, "cached_input_tokens": 0, "output_tokens": 7}}
+
+
+def test_the_last_message_of_a_completed_turn_is_the_answer() -> None:
+    warning = {"type": "item.completed", "item": {"type": "error", "message": "Model metadata not found"}}
+    answer = answer_of("a warning\n" + lines({"type": "turn.started"}, warning, message("a"), message("b"), DONE))
+    assert (answer.text, answer.tokens_in, answer.tokens_out) == ("b", 11, 7)
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("", "did not complete its turn"),
+        (lines(message(GOOD)), "its output breaks off"),
+        (lines(message(GOOD), DONE)[:-20], "its output breaks off"),
+        (lines(DONE), "without an answer"),
+        (lines({"type": "error", "message": "stream lost"}, message(GOOD)), "stream lost"),
+        (lines(message(GOOD), {"type": "turn.failed", "error": {"message": "status 429"}}, DONE), "status 429"),
+        (lines({"type": "item.started", "item": {"type": "command_execution"}}, message(GOOD), DONE), "used a tool"),
+        (lines({"type": "item.completed", "item": {"type": "mcp_tool_call"}}, message(GOOD), DONE), "used a tool"),
+        ("[1]\n2\nnull\n" + "[" * 100_000, "its output breaks off"),
+        (lines({"type": "turn.completed", "type ": 1}).replace('"type "', '"type"'), "its output breaks off"),
+    ],
+)
+def test_what_is_no_answer_is_refused(output: str, told: str) -> None:
+    with pytest.raises(ProviderFailed, match=told):
+        answer_of(output)
+
+
+def test_usage_of_any_shape_is_no_crash() -> None:
+    usages: tuple[Any, ...] = (None, [], {"input_tokens": "many"}, {"input_tokens": True, "output_tokens": -1})
+    for usage in usages:
+        answer = answer_of(lines(message(GOOD), {"type": "turn.completed", "usage": usage}))
+        assert (answer.tokens_in, answer.tokens_out) == (None, None)
+
+
+def test_the_last_fault_counts() -> None:
+    assert fault_in(lines({"type": "error", "message": "a"}, {"type": "turn.failed", "error": {"message": "b"}})) == "b"
+    assert fault_in("nothing of it") == ""
+
+
+def test_features_are_the_first_words() -> None:
+    assert features_in("apps   stable  true\n\nshell_tool  under development  false\n") == {"apps", "shell_tool"}
+
+
+def test_codex_is_asked_without_hands(tmp_path: Path) -> None:
+    opinion = codex(tmp_path, model="gpt-x", api_key=SecretStr("sk-0123456789")).ask(make_briefing(), timeout=20)
+    assert (opinion.provider, opinion.model, opinion.action, opinion.local) == ("codex", "gpt-x", "HOLD", True)
+    assert (opinion.tokens_in, opinion.tokens_out) == (730, 41)
+    listing, (arguments, asked, environment) = runs(tmp_path)
+    assert listing[0] == ["features", "list"]
+    told = " ".join(arguments)
+    for flags in ("exec --json --ephemeral", "--ignore-user-config --ignore-rules", "--sandbox read-only", "-m gpt-x"):
+        assert flags in told
+    disabled = [name for flag, name in pairwise(arguments) if flag == "--disable"]
+    assert disabled == ["shell_tool", "apps", "unified_exec"]
+    assert {'web_search="disabled"', "project_doc_max_bytes=0"} <= set(arguments)
+    assert arguments[-1] == "-"
+    assert "BTCUSD" in asked
+    assert "sk-0123456789" not in told
+    assert environment["CODEX_API_KEY"] == "sk-0123456789"
+
+
+def test_features_are_asked_for_once(tmp_path: Path) -> None:
+    provider = codex(tmp_path, api_key=SecretStr("sk-0123456789"))
+    provider.ask(make_briefing(), timeout=20)
+    provider.ask(make_briefing(), timeout=20)
+    assert [run[0][0] for run in runs(tmp_path)] == ["features", "exec", "exec"]
+
+
+def test_a_codex_that_keeps_its_shell_is_not_asked(tmp_path: Path) -> None:
+    other = "if sys.argv[1:2] == ['features']: print('apps stable true'); sys.exit()\n"
+    with pytest.raises(ProviderFailed, match="cannot be kept from reading files"):
+        codex(tmp_path, other, api_key=SecretStr("sk-0123456789")).ask(make_briefing(), timeout=20)
+    assert [run[0][0] for run in runs(tmp_path)] == ["features"]
+
+
+def test_a_codex_that_is_signed_out_is_not_asked(tmp_path: Path) -> None:
+    out = "if sys.argv[1:2] == ['login']: print('Not logged in'); sys.exit(1)\n"
+    with pytest.raises(ProviderFailed, match="codex is not signed in") as caught:
+        codex(tmp_path, out).ask(make_briefing(), timeout=20)
+    assert caught.value.hint is not None
+    assert "/home codex login" in caught.value.hint
+    assert [run[0] for run in runs(tmp_path)] == [["login", "status"]]
+
+
+def test_a_sign_in_that_has_run_out_says_what_to_do(tmp_path: Path) -> None:
+    failed = (
+        "if asked: print(json.dumps({'type': 'turn.failed', 'error': "
+        "{'message': 'unexpected status 401 Unauthorized'}})); sys.exit(1)\n"
+    )
+    with pytest.raises(ProviderFailed, match="ended with code 1: unexpected status 401") as caught:
+        codex(tmp_path, failed).ask(make_briefing(), timeout=20)
+    assert caught.value.hint is not None
+    assert "codex login" in caught.value.hint
+
+
+def test_a_server_of_the_users_own_is_asked_once_and_without_a_sign_in(tmp_path: Path) -> None:
+    provider = codex(
+        tmp_path, base_url="http://127.0.0.1:8080/v1", model="m", api_key=SecretStr("own-0123456789"), ca_file="/ca.pem"
+    )
+    provider.ask(make_briefing(), timeout=20)
+    arguments, _, environment = runs(tmp_path)[-1]
+    server = next(each for each in arguments if each.startswith("model_providers.ffe="))
+    assert 'base_url="http://127.0.0.1:8080/v1"' in server
+    assert "request_max_retries=0" in server
+    assert 'env_key="FFE_CODEX_KEY"' in server
+    assert environment["FFE_CODEX_KEY"] == "own-0123456789"
+    assert "CODEX_API_KEY" not in environment
+    assert environment["SSL_CERT_FILE"] == "/ca.pem"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"model": "--dangerously-bypass-approvals-and-sandbox"},
+        {"model": "a b"},
+        {"base_url": "http://example.com/v1", "model": "m"},
+        {"base_url": "http://127.0.0.1:80@example.com/", "model": "m"},
+        {"base_url": 'https://example.com/"}', "model": "m"},
+        {"base_url": "https://example.com/v1"},
+        {"timeout": 0},
+        {"flags": ["--full-auto"]},
+    ],
+)
+def test_settings_that_could_do_harm_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        CodexSettings(**wrong)
+
+
+def test_the_shorter_time_limit_holds(tmp_path: Path) -> None:
+    with pytest.raises(ProviderFailed, match="no answer within"):
+        codex(tmp_path, "import time; time.sleep(30)\n", timeout=0.4).ask(make_briefing(), timeout=20)

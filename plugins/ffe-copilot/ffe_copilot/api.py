@@ -1,0 +1,77 @@
+"""Asking Copilot: which flags take every tool away from it, and how it is told where to ask."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Self
+
+from ffe_copilot.parse import answer_of
+from ffe_copilot.settings import CopilotSettings
+from ffe_core import Briefing, Opinion, PluginContext, Prompt, Tool, ToolAnswer, Workplace, consult
+
+#: A list of tools that names none of them. An empty list would leave all of them in.
+_NO_TOOLS = "--available-tools=none"
+_ALWAYS = (
+    "--silent --output-format json --no-custom-instructions --disable-builtin-mcps --no-ask-user --no-auto-update "
+    f"--no-remote-export --disable-client-telemetry --no-color --stream off {_NO_TOOLS}"
+).split()
+_SIGNED_OUT = re.compile(r"no authentication|authentication failed|\b401\b|unauthori[sz]ed|/login", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Copilot:
+    """Asks ``copilot``. Its own sign-in lives in the plugin's state folder."""
+
+    settings: CopilotSettings = field(repr=False)
+    tool: Tool
+    name: str = "copilot"
+    local: bool = True
+
+    @classmethod
+    def of(cls, settings: CopilotSettings, context: PluginContext, *, install: str) -> Self:
+        environment = {name: value.get_secret_value() for name, value in settings.environment.items()}
+        if settings.token:
+            environment["COPILOT_GITHUB_TOKEN"] = settings.token.get_secret_value()
+        if settings.api_key:
+            environment["COPILOT_PROVIDER_API_KEY"] = settings.api_key.get_secret_value()
+        secrets = tuple(environment.values())
+        if settings.base_url and settings.model:
+            environment |= {
+                "COPILOT_OFFLINE": "true",
+                "COPILOT_PROVIDER_BASE_URL": settings.base_url,
+                "COPILOT_MODEL": settings.model,
+            }
+        if settings.ca_file:
+            environment["NODE_EXTRA_CA_CERTS"] = str(settings.ca_file)
+        return cls(settings, Tool("copilot", settings.command, install, context, environment, secrets))
+
+    @property
+    def model(self) -> str:
+        return self.settings.model or "copilot"
+
+    def ask(self, briefing: Briefing, *, timeout: float) -> Opinion:
+        with self.tool.workplace() as place:
+
+            def question(prompt: Prompt, left: float) -> ToolAnswer:
+                return self._answer(place, prompt, left)
+
+            limit = min(timeout, self.settings.timeout)
+            return consult(question, briefing, provider=self.name, model=self.model, timeout=limit)
+
+    def _answer(self, place: Workplace, prompt: Prompt, timeout: float) -> ToolAnswer:
+        arguments = [*_ALWAYS, "-C", str(place.cwd)]
+        if self.settings.model and not self.settings.base_url:
+            arguments += ["--model", self.settings.model]
+        # Instructions of one's own are not to be had on standard input: both parts are one text.
+        ran = place.run(arguments, text=f"{prompt.system}\n\n{prompt.user}", timeout=timeout)
+        if ran.code:
+            raise ran.failure(hint=self._how_to_sign_in() if _SIGNED_OUT.search(ran.reason) else None)
+        return answer_of(ran.output)
+
+    def _how_to_sign_in(self) -> str:
+        if self.settings.base_url:
+            return "check plugins.copilot.api_key"
+        if self.settings.token:
+            return "check plugins.copilot.token"
+        return f"sign in by {self.tool.in_home('copilot login')}, or set FFE_PLUGINS__COPILOT__TOKEN"

@@ -1,0 +1,82 @@
+"""Asking Qwen Code: which flags take every tool away from it, and how it is told where to ask."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Self
+
+from ffe_core import Briefing, Opinion, PluginContext, Prompt, ProviderFailed, Tool, ToolAnswer, Workplace, consult
+from ffe_qwen.parse import answer_of, fault_in
+from ffe_qwen.settings import QwenSettings
+
+#: The list of tools ends where another option begins, so one has to follow it.
+_ALWAYS = (
+    *"--bare --output-format json --chat-recording=false --exclude-tools read_file edit run_shell_command".split(),
+    *("--system-prompt", "You judge one asset at one instant."),
+    *("-p", "Answer with one JSON object."),
+)
+#: Qwen's own sign-in, below its home
+SIGN_IN = ".qwen/oauth_creds.json"
+#: a server without keys is still asked with one
+_NO_KEY = "none"
+_SIGNED_OUT = re.compile(r"no auth type|\b401\b|unauthori[sz]ed|api key|log ?in", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Qwen:
+    """Asks ``qwen``, by a server that speaks like OpenAI's or by its own sign-in in the plugin's state folder."""
+
+    settings: QwenSettings = field(repr=False)
+    tool: Tool
+    name: str = "qwen"
+    local: bool = True
+
+    @classmethod
+    def of(cls, settings: QwenSettings, context: PluginContext, *, install: str) -> Self:
+        environment = {name: value.get_secret_value() for name, value in settings.environment.items()}
+        if settings.api_key:
+            environment["OPENAI_API_KEY"] = settings.api_key.get_secret_value()
+        secrets = tuple(environment.values())
+        if settings.base_url and settings.model:
+            environment.setdefault("OPENAI_API_KEY", _NO_KEY)
+            environment |= {"OPENAI_BASE_URL": settings.base_url, "OPENAI_MODEL": settings.model}
+        if settings.ca_file:
+            environment["NODE_EXTRA_CA_CERTS"] = str(settings.ca_file)
+        return cls(settings, Tool("qwen", settings.command, install, context, environment, secrets))
+
+    @property
+    def model(self) -> str:
+        return self.settings.model or "qwen"
+
+    def ask(self, briefing: Briefing, *, timeout: float) -> Opinion:
+        self.tool.found()
+        self._require_sign_in()
+        with self.tool.workplace() as place:
+
+            def question(prompt: Prompt, left: float) -> ToolAnswer:
+                return self._answer(place, prompt, left)
+
+            limit = min(timeout, self.settings.timeout)
+            return consult(question, briefing, provider=self.name, model=self.model, timeout=limit)
+
+    def _require_sign_in(self) -> None:
+        """Qwen that is signed out would wait for somebody at a browser, so its sign-in is looked for."""
+        if "OPENAI_API_KEY" not in self.tool.environment and not (self.tool.home / SIGN_IN).is_file():
+            raise ProviderFailed("qwen is not signed in", hint=self._how_to_sign_in())
+
+    def _answer(self, place: Workplace, prompt: Prompt, timeout: float) -> ToolAnswer:
+        kind = "openai" if "OPENAI_API_KEY" in self.tool.environment else "qwen-oauth"
+        arguments = ["--auth-type", kind, *_ALWAYS]
+        if self.settings.model:
+            arguments += ["--model", self.settings.model]
+        ran = place.run(arguments, text=f"{prompt.system}\n\n{prompt.user}", timeout=timeout)
+        if ran.code:
+            reason = fault_in(ran.output) or ran.reason
+            raise ran.failure(reason, hint=self._how_to_sign_in() if _SIGNED_OUT.search(reason) else None)
+        return answer_of(ran.output)
+
+    def _how_to_sign_in(self) -> str:
+        if self.settings.api_key:
+            return "check plugins.qwen.api_key"
+        return f"sign in by {self.tool.in_home('qwen')}, or set FFE_PLUGINS__QWEN__API_KEY"

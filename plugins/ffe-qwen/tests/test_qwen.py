@@ -1,0 +1,152 @@
+"""How Qwen Code is asked, what it is kept from, and what its output means."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ffe_qwen import INSTALL
+from ffe_qwen.api import SIGN_IN, Qwen
+from ffe_qwen.contract import SPEECH
+from ffe_qwen.parse import answer_of, fault_in
+from ffe_qwen.settings import QwenSettings
+from pydantic import SecretStr, ValidationError
+
+from ffe_core import ProviderFailed
+from ffe_core.testing import make_briefing, make_context, make_tool
+
+GOOD = '{"reasoning": "calm", "action": "HOLD", "confidence": 55, "amount": 0}'
+HEAD = """
+import json, os, sys
+asked = sys.stdin.read()
+open({record!r}, "a").write(json.dumps([sys.argv[1:], asked, dict(os.environ)]) + "\\n")
+said = {said!r}
+"""
+INIT = {"type": "system", "subtype": "init", "tools": []}
+DONE = {
+    "type": "result",
+    "subtype": "success",
+    "is_error": False,
+    "result": GOOD,
+    "usage": {"input_tokens": 11, "output_tokens": 7, "total_tokens": 18},
+}
+SIGNED_OUT = {
+    "type": "result",
+    "subtype": "error_during_execution",
+    "is_error": True,
+    "error": {"message": "No auth type is selected. Please configure an auth type"},
+}
+
+
+def qwen(folder: Path, source: str = "", said: str = GOOD, **settings: Any) -> Qwen:
+    tool = make_tool(folder, HEAD.format(record=str(folder / "record"), said=said) + source + SPEECH)
+    return Qwen.of(QwenSettings(command=str(tool), **settings), make_context(folder), install=INSTALL)
+
+
+def runs(folder: Path) -> list[Any]:
+    return [json.loads(line) for line in (folder / "record").read_text("utf-8").splitlines()]
+
+
+def test_the_result_is_the_answer() -> None:
+    answer = answer_of(json.dumps([INIT, {"type": "assistant"}, DONE]))
+    assert (answer.text, answer.tokens_in, answer.tokens_out) == (GOOD, 11, 7)
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("", "wrote no JSON"),
+        ("[API Error: 401]", "wrote no JSON"),
+        (json.dumps([INIT, DONE])[:-5], "wrote no JSON"),
+        ("[" * 100_000, "wrote no JSON"),
+        (GOOD, "but no list"),
+        ("[]", "ended without a result"),
+        (json.dumps([INIT, 1, None, "result"]), "ended without a result"),
+        (json.dumps([INIT, SIGNED_OUT]), "No auth type is selected"),
+        (json.dumps([INIT, {"type": "result", "result": GOOD}]), "qwen failed"),
+        (json.dumps([INIT, DONE, SIGNED_OUT]), "No auth type is selected"),
+        (json.dumps([{**INIT, "tools": ["read_file"]}, DONE]), "gave the model tools"),
+    ],
+)
+def test_what_is_no_answer_is_refused(output: str, told: str) -> None:
+    with pytest.raises(ProviderFailed, match=told):
+        answer_of(output)
+
+
+def test_what_went_wrong_is_found_or_nothing() -> None:
+    assert fault_in(json.dumps([INIT, SIGNED_OUT])).startswith("No auth type")
+    assert fault_in(json.dumps([INIT, DONE])) == ""
+    assert fault_in("no JSON") == ""
+
+
+def test_qwen_is_asked_without_hands(tmp_path: Path) -> None:
+    server: dict[str, Any] = {
+        "base_url": "http://127.0.0.1:8080/v1",
+        "model": "qwen-x",
+        "api_key": SecretStr("own-0123456789"),
+    }
+    opinion = qwen(tmp_path, **server).ask(make_briefing(), timeout=20)
+    assert (opinion.provider, opinion.model, opinion.action, opinion.local) == ("qwen", "qwen-x", "HOLD", True)
+    assert (opinion.tokens_in, opinion.tokens_out) == (230, 41)
+    [(arguments, asked, environment)] = runs(tmp_path)
+    told = " ".join(arguments)
+    assert told.startswith("--auth-type openai --bare --output-format json --chat-recording=false --exclude-tools")
+    # The list of tools ends only where another option begins.
+    assert arguments[arguments.index("run_shell_command") + 1].startswith("--")
+    assert "--yolo" not in arguments
+    assert "BTCUSD" in asked
+    assert "BTCUSD" not in told
+    assert "own-0123456789" not in told
+    assert {name: value for name, value in environment.items() if name.startswith("OPENAI")} == {
+        "OPENAI_API_KEY": "own-0123456789",
+        "OPENAI_BASE_URL": "http://127.0.0.1:8080/v1",
+        "OPENAI_MODEL": "qwen-x",
+    }
+
+
+def test_a_server_without_keys_needs_none(tmp_path: Path) -> None:
+    qwen(tmp_path, base_url="http://localhost:8080/v1", model="m").ask(make_briefing(), timeout=20)
+    assert runs(tmp_path)[0][2]["OPENAI_API_KEY"] == "none"
+
+
+def test_a_qwen_that_is_signed_out_is_not_asked(tmp_path: Path) -> None:
+    with pytest.raises(ProviderFailed, match="qwen is not signed in") as told:
+        qwen(tmp_path).ask(make_briefing(), timeout=20)
+    assert told.value.hint is not None
+    assert "FFE_PLUGINS__QWEN__API_KEY" in told.value.hint
+    assert not (tmp_path / "record").exists()
+
+
+def test_its_own_sign_in_is_used_where_there_is_one(tmp_path: Path) -> None:
+    provider = qwen(tmp_path)
+    file = provider.tool.home / SIGN_IN
+    file.parent.mkdir()
+    file.write_text("{}", encoding="utf-8")
+    provider.ask(make_briefing(), timeout=20)
+    [(arguments, _, environment)] = runs(tmp_path)
+    assert arguments[:2] == ["--auth-type", "qwen-oauth"]
+    assert not [name for name in environment if name.startswith("OPENAI")]
+
+
+def test_a_refused_key_says_where_it_stands(tmp_path: Path) -> None:
+    out = f"print({json.dumps([INIT, SIGNED_OUT])!r}); sys.exit(1)\n"
+    with pytest.raises(ProviderFailed, match="ended with code 1: No auth type") as told:
+        qwen(tmp_path, out, api_key=SecretStr("sk-0123456789")).ask(make_briefing(), timeout=20)
+    assert told.value.hint == "check plugins.qwen.api_key"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"model": "--yolo"},
+        {"base_url": "http://example.com/v1", "model": "m"},
+        {"base_url": "https://example.com/v1"},
+        {"timeout": 0},
+        {"flags": ["--yolo"]},
+    ],
+)
+def test_settings_that_could_do_harm_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        QwenSettings(**wrong)

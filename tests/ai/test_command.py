@@ -1,0 +1,342 @@
+"""Programs on the user's machine: what they are given, how they are ended, and what is left of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from ffe_core import ProviderFailed, Tool, ToolAnswer, ToolRun, consult
+from ffe_core.ai.prompt import Prompt
+from ffe_core.testing import make_briefing, make_context, make_tool
+from tests.conftest import clean_environment
+
+GOOD = '{"reasoning": "calm", "action": "HOLD", "confidence": 55, "amount": 0}'
+BAD = '{"reasoning": "calm", "action": "WAIT", "confidence": 55, "amount": 0}'
+SECRET = "sk-0123456789abcdef"
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The system's temporary folder of this test, where a run must leave nothing."""
+    place = tmp_path / "system-temporary"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    return place
+
+
+def tool_of(folder: Path, source: str, **more: object) -> Tool:
+    return Tool("acme", str(make_tool(folder, source)), "get acme", make_context(folder), **more)  # type: ignore[arg-type]
+
+
+def run(tool: Tool, text: str = "", *, timeout: float = 20.0, arguments: tuple[str, ...] = ()) -> ToolRun:
+    with tool.workplace() as place:
+        return place.run(arguments, text=text, timeout=timeout)
+
+
+def lives(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def pids(record: Path) -> list[int]:
+    return [int(word) for word in record.read_text().split()]
+
+
+def test_a_tool_hears_its_text_and_is_heard(tmp_path: Path) -> None:
+    tool = tool_of(tmp_path, "import sys; print(sys.argv[1:], sys.stdin.read().upper()); print('hm', file=sys.stderr)")
+    ran = run(tool, "grüße", arguments=("--a", "b c", "$(id)"))
+    assert ran.output == "['--a', 'b c', '$(id)'] GRÜSSE\n"
+    assert (ran.code, ran.complaint, ran.reason) == (0, "hm\n", "hm")
+
+
+def test_a_long_text_and_a_long_answer_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    echo = "import sys\nfor line in sys.stdin: sys.stdout.write(line); sys.stderr.write(line)"
+    text = "a line of some length\n" * 40_000
+    ran = run(tool_of(tmp_path, echo), text)
+    assert ran.output == text
+    assert 0 < len(ran.complaint) <= 64 << 10
+
+
+def test_a_tool_that_does_not_read_is_no_failure(tmp_path: Path) -> None:
+    assert run(tool_of(tmp_path, "print('done')"), "x" * 1_000_000).output == "done\n"
+
+
+def test_a_tool_sees_little_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COINBASE_API_SECRET", "canary")
+    monkeypatch.setenv("HTTPS_PROXY", "http://canary")
+    monkeypatch.setenv("FFE_PLUGINS__ACME__KEY", "canary")
+    tool = tool_of(
+        tmp_path,
+        "import os, json; print(json.dumps([dict(os.environ), os.getcwd(), os.listdir()]))",
+        environment={"ACME_KEY": "x", "HOME": "/elsewhere", "TMPDIR": "/elsewhere"},
+    )
+    ran = run(tool)
+    assert "canary" not in ran.output
+    environment, cwd, files = json.loads(ran.output)
+    known = {
+        "PATH",
+        "HOME",
+        "TMPDIR",
+        "NO_COLOR",
+        "ACME_KEY",
+        "LANG",
+        "LC_ALL",
+        "LC_CTYPE",
+        "PWD",
+        "SHLVL",
+        "_",
+        "OLDPWD",
+    }
+    assert set(environment) <= known
+    assert environment["HOME"] == str(tool.home)
+    assert environment["TMPDIR"].startswith(str(Path(cwd).parent))
+    assert files == []
+
+
+def test_the_home_of_a_tool_is_its_own_and_stays(tmp_path: Path) -> None:
+    tool = tool_of(tmp_path, "import os, pathlib; f = pathlib.Path.home() / 'login'; print(f.exists()); f.touch()")
+    assert [run(tool).output, run(tool).output] == ["False\n", "True\n"]
+    assert tool.home.stat().st_mode & 0o777 == 0o700
+    assert tool.home.is_relative_to(make_context(tmp_path).state_dir)
+
+
+def test_asking_makes_no_home_before_there_is_a_question(tmp_path: Path) -> None:
+    tool_of(tmp_path, "")
+    assert not make_context(tmp_path).state_root.exists()
+
+
+def test_at_the_deadline_the_tool_and_its_children_end(tmp_path: Path, temporary: Path) -> None:
+    record = tmp_path / "pids"
+    source = f"""
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+sys.stderr.write("Reconnecting... waiting for network\\n")
+children = [subprocess.Popen(["sleep", "60"], start_new_session=apart).pid for apart in (False, True)]
+open({str(record)!r}, "w").write(" ".join(map(str, [os.getpid(), *children])))
+time.sleep(60)
+"""
+    began = time.monotonic()
+    with pytest.raises(ProviderFailed, match="gave no answer within 1.5 s: Reconnecting... waiting for network"):
+        run(tool_of(tmp_path, source), timeout=1.5)
+    assert time.monotonic() - began < 2.0
+    assert len(pids(record)) == 3
+    assert not [pid for pid in pids(record) if lives(pid)]
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_tool_that_listens_may_end_by_itself(tmp_path: Path) -> None:
+    record = tmp_path / "heard"
+    source = f"""
+import signal, sys, time
+def end(*_): open({str(record)!r}, "w").write("TERM"); sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+time.sleep(60)
+"""
+    with pytest.raises(ProviderFailed, match="no answer within"):
+        run(tool_of(tmp_path, source), timeout=0.8)
+    assert record.read_text() == "TERM"
+
+
+def test_a_child_that_holds_the_output_neither_delays_nor_outlives_an_answer(tmp_path: Path) -> None:
+    record = tmp_path / "pids"
+    source = f"""
+import subprocess
+children = [subprocess.Popen(["sleep", "60"], start_new_session=apart).pid for apart in (False, True)]
+open({str(record)!r}, "w").write(" ".join(map(str, children)))
+print("answer", flush=True)
+"""
+    began = time.monotonic()
+    assert run(tool_of(tmp_path, source), timeout=10).output == "answer\n"
+    assert time.monotonic() - began < 3
+    assert not [pid for pid in pids(record) if lives(pid)]
+
+
+def test_a_tool_that_closes_its_output_and_goes_on_is_waited_for(tmp_path: Path) -> None:
+    source = "import os, sys, time; print('x', flush=True); os.close(1); os.close(2); time.sleep(0.2); os._exit(4)"
+    ran = run(tool_of(tmp_path, source))
+    assert (ran.output, ran.code) == ("x\n", 4)
+
+
+def test_endless_output_ends_the_tool(tmp_path: Path, temporary: Path) -> None:
+    with pytest.raises(ProviderFailed, match="acme wrote more than 4 MiB"):
+        run(tool_of(tmp_path, "import sys\nwhile True: sys.stdout.write('x' * 65536)"))
+    assert list(temporary.iterdir()) == []
+
+
+def test_endless_complaints_are_cut_and_harm_nothing(tmp_path: Path) -> None:
+    ran = run(tool_of(tmp_path, "import sys\nfor _ in range(200): sys.stderr.write('y' * 65536)\nprint('fine')"))
+    assert ran.output == "fine\n"
+    assert len(ran.complaint) == 64 << 10
+
+
+def test_output_of_any_bytes_is_text(tmp_path: Path) -> None:
+    ran = run(tool_of(tmp_path, "import sys; sys.stdout.buffer.write(bytes(range(256)))"))
+    assert "\ufffd" in ran.output
+    assert ran.output.encode()
+
+
+def test_what_a_tool_locks_is_removed_all_the_same(tmp_path: Path, temporary: Path) -> None:
+    source = """
+import os, pathlib
+inner = pathlib.Path(os.environ["TMPDIR"]) / "a" / "b"
+inner.mkdir(parents=True); (inner / "f").touch(); os.symlink("/etc", inner / "l")
+inner.chmod(0); inner.parent.chmod(0o500)
+"""
+    run(tool_of(tmp_path, source))
+    assert list(temporary.iterdir()) == []
+    assert Path("/etc/passwd").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("import sys; sys.exit(3)", "acme ended with code 3"),
+        ("import os; os.kill(os.getpid(), 9)", "acme was ended by signal 9"),
+        ("import sys; sys.exit('one\\nError: spent\\n\\nDo this:\\n  * that')", "acme ended with code 1: Error: spent"),
+        ("import sys; sys.exit('\\x1b[31mred\\x1b[0m\\u202e \\x07word')", "acme ended with code 1: red word"),
+        ("raise KeyError('x')", "acme ended with code 1: KeyError: 'x'"),
+    ],
+)
+def test_how_a_tool_failed_is_told_in_one_line(tmp_path: Path, source: str, told: str) -> None:
+    error = run(tool_of(tmp_path, source)).failure(hint="do that")
+    assert (str(error), error.hint) == (told, "do that")
+
+
+def test_a_missing_tool_says_how_to_get_it(tmp_path: Path) -> None:
+    absent = Tool("acme", "acme-that-is-not-there", "npm install -g acme", make_context(tmp_path))
+    with pytest.raises(ProviderFailed, match="is not installed") as caught:
+        run(absent)
+    assert caught.value.hint == "npm install -g acme"
+
+
+@pytest.mark.parametrize("content", ["", "no interpreter at all", "#!/no/such/interpreter\n"])
+def test_a_file_that_is_no_program_is_a_failure(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "acme"
+    file.write_text(content)
+    file.chmod(0o700)
+    with pytest.raises(ProviderFailed, match="acme cannot be run"):
+        run(Tool("acme", str(file), "get acme", make_context(tmp_path)))
+
+
+def test_without_time_nothing_is_started(tmp_path: Path) -> None:
+    with pytest.raises(ProviderFailed, match="no time left to ask acme"):
+        run(tool_of(tmp_path, f"open({str(tmp_path / 'ran')!r}, 'w')"), timeout=0.0)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_secrets_of_a_tool_show_nowhere(tmp_path: Path) -> None:
+    source = "import os, sys; print(os.environ['KEY']); sys.exit('Error: bad key ' + os.environ['KEY'])"
+    tool = tool_of(tmp_path, source, environment={"KEY": SECRET}, secrets=(SECRET,))
+    ran = run(tool)
+    assert ran.output == "***\n"
+    assert SECRET not in f"{tool!r} {ran!r} {ran.failure()!s} {ran.complaint}"
+
+
+def test_the_end_of_the_process_takes_its_tools_along(tmp_path: Path) -> None:
+    record = tmp_path / "pids"
+    source = f"""
+import os, signal, subprocess, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen(["sleep", "60"], start_new_session=True).pid
+open({str(record)!r} + ".new", "w").write(f"{{os.getpid()}} {{child}}")
+os.rename({str(record)!r} + ".new", {str(record)!r})
+time.sleep(60)
+"""
+    tool = make_tool(tmp_path, source)
+    program = f"""
+import threading, time
+from pathlib import Path
+from ffe_core import Tool
+from ffe_core.testing import make_context
+def ask():
+    with Tool("acme", {str(tool)!r}, "", make_context(Path({str(tmp_path)!r}))).workplace() as place:
+        place.run([], timeout=50)
+threading.Thread(target=ask, daemon=True).start()
+while not Path({str(record)!r}).exists(): time.sleep(0.01)
+"""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {**clean_environment(tmp_path / "home"), "TMPDIR": str(temporary)}
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=30)
+    assert time.monotonic() - began < 10
+    assert not [pid for pid in pids(record) if lives(pid)]
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_sign_in_line_names_the_home(tmp_path: Path) -> None:
+    folder = tmp_path / "with space"
+    folder.mkdir()
+    line = tool_of(folder, "").in_home("acme login")
+    assert re.fullmatch(r"HOME='.*with space.*/home' acme login", line)
+
+
+class Telling:
+    """Stands in for a tool: answers in turn and keeps what it was asked."""
+
+    def __init__(self, *says: str, takes: float = 0.0) -> None:
+        self.says, self.takes = list(says), takes
+        self.asked: list[tuple[Prompt, float]] = []
+
+    def __call__(self, prompt: Prompt, left: float) -> ToolAnswer:
+        self.asked.append((prompt, left))
+        time.sleep(self.takes)
+        return ToolAnswer(self.says.pop(0), 10, 4)
+
+
+def test_an_answer_becomes_an_opinion_with_what_was_sent() -> None:
+    tool = Telling(GOOD)
+    opinion = consult(tool, make_briefing(), provider="acme", model="m", timeout=5)
+    sent = tool.asked[0][0]
+    assert (opinion.provider, opinion.model, opinion.action, opinion.confidence) == ("acme", "m", "HOLD", 55)
+    assert (opinion.tokens_in, opinion.tokens_out, opinion.local) == (10, 4, True)
+    assert opinion.prompt == f"{sent.system}\n\n{sent.user}"
+    assert opinion.raw_reply == GOOD
+
+
+def test_a_second_question_names_the_fault_and_its_tokens_count_too() -> None:
+    tool = Telling(BAD, GOOD)
+    opinion = consult(tool, make_briefing(), provider="acme", model="m", timeout=5)
+    assert (opinion.action, opinion.tokens_in, opinion.tokens_out) == ("HOLD", 20, 8)
+    second = tool.asked[1][0].user
+    assert "WAIT" in second
+    assert opinion.prompt is not None
+    assert opinion.prompt.endswith(second)
+    assert opinion.raw_reply == GOOD
+
+
+def test_there_is_no_third_question() -> None:
+    tool = Telling(BAD, BAD, GOOD)
+    with pytest.raises(ProviderFailed, match="WAIT"):
+        consult(tool, make_briefing(), provider="acme", model="m", timeout=5)
+    assert len(tool.asked) == 2
+
+
+def test_without_time_for_a_second_answer_there_is_no_second_question() -> None:
+    tool = Telling(BAD, GOOD, takes=0.3)
+    with pytest.raises(ProviderFailed, match="WAIT"):
+        consult(tool, make_briefing(), provider="acme", model="m", timeout=0.7)
+    assert len(tool.asked) == 1
+
+
+def test_ending_one_tool_leaves_another_alone(tmp_path: Path) -> None:
+    other = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        with pytest.raises(ProviderFailed):
+            run(tool_of(tmp_path, "import time; time.sleep(60)"), timeout=0.3)
+        assert other.poll() is None
+    finally:
+        os.killpg(other.pid, signal.SIGKILL)
+        other.wait()
