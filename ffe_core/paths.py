@@ -42,9 +42,14 @@ class Paths:
         return self.data / "ffe.db"
 
     @property
-    def market_file(self) -> Path:
-        """Cached candles and cassettes: a second database that may lose its last write."""
-        return self.cache / "market.db"
+    def cassettes(self) -> Path:
+        """Recorded answers, where ``cassette.dir`` says nothing else."""
+        return self.cache / "cassettes"
+
+    @property
+    def spending(self) -> Path:
+        """What models cost, a file a day."""
+        return self.state / "spending"
 
 
 def resolve_paths(env: Mapping[str, str] | None = None, *, home: Path | None = None) -> Paths:

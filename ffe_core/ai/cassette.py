@@ -39,7 +39,7 @@ from ffe_core.ports import AIProvider, DataSource
 
 SCHEMA = 1
 #: settings of a plugin that say how a model is reached, not what it is told
-TRANSPORT = frozenset({"base_url", "ca_file", "command", "host", "path", "timeout"})
+TRANSPORT = frozenset("allow_http base_url ca_file command environment host keep_alive path timeout".split())
 
 type Answer = dict[str, Any]
 

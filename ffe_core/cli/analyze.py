@@ -15,6 +15,7 @@ from ffe_core.errors import FfeError, ProviderFailed, UsageError
 
 if TYPE_CHECKING:
     from ffe_core.domain.decisions import Decision
+    from ffe_core.engine import Engine
 
 
 class Dollars(click.ParamType[Decimal]):
@@ -86,10 +87,7 @@ def analyze(
     engine = session.engine
     if at is not None and at > engine.clock.now():
         raise UsageError(f"--at {at.isoformat()} is still to come", hint="leave it out to decide as of now")
-    if cassette != "off":
-        from ffe_core.ai.cassette import Tape
-
-        engine.tape(Tape(cassette), cassette_dir)
+    _tape(engine, cassette, cassette_dir)
     if budget_usd is not None:
         engine.answers.budget_usd = budget_usd
     wanted = {engine.asset(text).symbol: engine.asset(text) for text in assets}
@@ -128,6 +126,15 @@ def analyze(
     if errors:
         session.exit(errors[0].exit_code)
     _fail_without_an_answer(ranked)
+
+
+def _tape(engine: Engine, cassette: str, folder: Path | None) -> None:
+    if cassette != "off":
+        from ffe_core.ai.cassette import Tape
+
+        engine.tape(Tape(cassette), folder)
+    elif folder is not None:
+        raise UsageError("--cassette-dir without --cassette", hint="say record, replay or auto")
 
 
 def _fail_without_an_answer(decisions: list[Decision]) -> None:

@@ -111,7 +111,7 @@ class Engine:
         """
         from ffe_core.ai.cassette import Cassette
 
-        place = folder or self.settings.cassette.dir or self.settings.paths.cache / "cassettes"
+        place = folder or self.settings.cassette.dir or self.settings.paths.cassettes
         self.answers.cassette = Cassette(tape, place, self.clock)
         self.__dict__.pop("feed", None)
 

@@ -82,7 +82,7 @@ class Answers:
         from ffe_core.ai.cost import Meter, Spending
         from ffe_core.ai.panel import ask_panel
 
-        spending = Spending(self.settings.paths.state / "spending")
+        spending = Spending(self.settings.paths.spending)
         meter = Meter(self.settings.ai.prices, spending, self.clock, self.budget_usd)
         asking = meter.over(partial(ask_panel, timeout=self.settings.ai.timeout))
         if self.cassette is not None:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
+from ffe_core.cli.render import print_decision
 from ffe_core.domain.codec import canonical_json
+from ffe_core.engine import Engine
 from ffe_core.plugins.proxies import GuardedProvider, GuardedSource
 
 AT = "2023-06-01T00:00:00Z"
@@ -89,7 +96,13 @@ def test_a_damaged_cassette_is_exit_6(ffe, home):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--cassette", "tape"], ["--budget-usd", "nan"], ["--budget-usd", "-1"], ["--budget-usd", "much"]],
+    [
+        ["--cassette", "tape"],
+        ["--cassette-dir", "world"],
+        ["--budget-usd", "nan"],
+        ["--budget-usd", "-1"],
+        ["--budget-usd", "much"],
+    ],
 )
 def test_bad_options_are_exit_2(ffe, arguments):
     assert ffe("analyze", "BTCUSD", *arguments).code == 2
@@ -99,3 +112,14 @@ def test_free_rules_are_asked_on_no_budget_and_show_no_costs(ffe):
     run = ffe("analyze", "BTCUSD", "--at", AT, "--budget-usd", "0")
     assert (run.code, run.err) == (0, "")
     assert "cost" not in run.out
+
+
+def test_costs_are_shown_where_there_are_any(home):
+    with Engine.from_settings() as engine:
+        decision = engine.analyze("BTCUSD", at=datetime.fromisoformat(AT))
+    costs = (Decimal("0.0036"), None, Decimal(0))
+    opinions = tuple(replace(made, cost_usd=cost) for made, cost in zip(decision.opinions, costs, strict=True))
+    console = Console(record=True, width=120, file=StringIO())
+    print_decision(console, replace(decision, opinions=opinions))
+    rows = [line.split("│") for line in console.export_text().splitlines() if "│" in line]
+    assert [row[5].strip() for row in rows[:3]] == ["$0.0036", "unknown", "$0.0000"]

@@ -135,3 +135,14 @@ def test_each_python_replays_what_the_other_recorded(other_python: Path, tmp_pat
         decision_id = writer("analyze", "DIPUSD", *AT)["id"]
         assert reader("replay", decision_id) == {"id": decision_id, "same": True, "differences": []}
     assert here("history", "verify")["ok"] is True
+
+
+def test_each_python_replays_the_cassette_of_the_other(other_python: Path, tmp_path: Path) -> None:
+    here, there = Ffe(Path(sys.executable), tmp_path / "here"), Ffe(other_python, tmp_path / "there")
+    for writer, reader in ((here, there), (there, here)):
+        question = ["BTCUSD", *AT, "--cassette-dir", str(writer.place / "world"), "--cassette"]
+        recorded = writer.decide(*question, "record")
+        # Another market: had it been asked, it would have said something else.
+        reader.environment["FFE_PLUGINS__DEMO__SEED"] = "99"
+        assert reader.decide(*question, "replay") == recorded
+        del reader.environment["FFE_PLUGINS__DEMO__SEED"]
