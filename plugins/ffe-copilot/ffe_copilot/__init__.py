@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from ffe_copilot.settings import CopilotSettings
-from ffe_core import AIProvider, PluginContext, hookimpl
+from ffe_core import hookimpl
+
+# The rest is imported by who needs it: every command that uses plugins imports this module.
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ffe_copilot.settings import CopilotSettings
+    from ffe_core import AIProvider, PluginContext
 
 INSTALL = "npm install -g @github/copilot"
 #: what ``ffe plugins doctor`` looks for
@@ -14,6 +20,8 @@ TOOLS = {"copilot": INSTALL}
 
 @hookimpl
 def ffe_settings() -> type[CopilotSettings]:
+    from ffe_copilot.settings import CopilotSettings
+
     return CopilotSettings
 
 

@@ -17,6 +17,7 @@ from pydantic import SecretStr, ValidationError
 from ffe_core import ProviderFailed
 from ffe_core.testing import make_briefing, make_context, make_tool
 
+KEY = "own-0123456789"
 GOOD = '{"reasoning": "calm", "action": "HOLD", "confidence": 55, "amount": 0}'
 HEAD = """
 import json, os, sys
@@ -88,7 +89,7 @@ def test_a_server_of_the_users_own_needs_no_account(tmp_path: Path) -> None:
     server: dict[str, Any] = {
         "base_url": "http://127.0.0.1:8080/v1",
         "model": "m",
-        "api_key": SecretStr("own-0123456789"),
+        "api_key": SecretStr(KEY),
     }
     copilot(tmp_path, **server).ask(make_briefing(), timeout=20)
     [(arguments, _, environment)] = runs(tmp_path)
@@ -96,7 +97,7 @@ def test_a_server_of_the_users_own_needs_no_account(tmp_path: Path) -> None:
         "COPILOT_OFFLINE": "true",
         "COPILOT_PROVIDER_BASE_URL": "http://127.0.0.1:8080/v1",
         "COPILOT_MODEL": "m",
-        "COPILOT_PROVIDER_API_KEY": "own-0123456789",
+        "COPILOT_PROVIDER_API_KEY": KEY,
     }
     assert "--model" not in arguments
 

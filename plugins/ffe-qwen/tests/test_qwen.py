@@ -17,6 +17,7 @@ from pydantic import SecretStr, ValidationError
 from ffe_core import ProviderFailed
 from ffe_core.testing import make_briefing, make_context, make_tool
 
+KEY = "own-0123456789"
 GOOD = '{"reasoning": "calm", "action": "HOLD", "confidence": 55, "amount": 0}'
 HEAD = """
 import json, os, sys
@@ -85,7 +86,7 @@ def test_qwen_is_asked_without_hands(tmp_path: Path) -> None:
     server: dict[str, Any] = {
         "base_url": "http://127.0.0.1:8080/v1",
         "model": "qwen-x",
-        "api_key": SecretStr("own-0123456789"),
+        "api_key": SecretStr(KEY),
     }
     opinion = qwen(tmp_path, **server).ask(make_briefing(), timeout=20)
     assert (opinion.provider, opinion.model, opinion.action, opinion.local) == ("qwen", "qwen-x", "HOLD", True)
@@ -98,9 +99,9 @@ def test_qwen_is_asked_without_hands(tmp_path: Path) -> None:
     assert "--yolo" not in arguments
     assert "BTCUSD" in asked
     assert "BTCUSD" not in told
-    assert "own-0123456789" not in told
+    assert KEY not in told
     assert {name: value for name, value in environment.items() if name.startswith("OPENAI")} == {
-        "OPENAI_API_KEY": "own-0123456789",
+        "OPENAI_API_KEY": KEY,
         "OPENAI_BASE_URL": "http://127.0.0.1:8080/v1",
         "OPENAI_MODEL": "qwen-x",
     }
