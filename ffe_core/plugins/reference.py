@@ -16,9 +16,10 @@ below with `@hookimpl` from `ffe_core`. A hook that is misspelt, or an argument 
 with one line; an argument that is not needed is left out.
 
 Besides what each hook names, every hook but `ffe_settings` may take `settings`, the plugin's own section as its own
-model, and `context`, which lends a clock, folders, a log and a seeded random generator. Hooks are called one plugin at
-a time, in plugin order, each call under a deadline (`plugins.deadline`). A hook that raises, hangs, exits or answers
-something else costs its own contribution and one line that names the plugin; the others go on.
+model, and `context`, which lends a clock, folders, a log, a seeded random generator, doors to the network and ledgers
+for accounts. Hooks are called one plugin at a time, in plugin order, each call under a deadline (`plugins.deadline`). A
+hook that raises, hangs, exits or answers something else costs its own contribution and one line that names the plugin;
+the others go on.
 
 `plugins.isolation: {NAME: process}` runs a plugin's sources, providers, risk rules and hooks in a process of its own,
 with a cleared environment and limited memory, so that a crash, an endless loop or `os._exit` costs one answer as well.

@@ -73,6 +73,7 @@ class Ledger:
             yield Book(connection, key)
 
 
+# In the order of the entry's fields.
 _COLUMNS = ("at", "kind", "amount", "currency", "asset", "quantity", "price", "fill_id", "order_id", "detail", "seq")
 _ENTRIES = select(*(ledger_entries.c[name] for name in _COLUMNS)).order_by(ledger_entries.c.seq)
 
@@ -88,8 +89,13 @@ def _of(key: LedgerKey) -> ColumnElement[bool]:
 
 
 def _read(connection: Connection, key: LedgerKey, *which: ColumnElement[bool]) -> list[LedgerEntry]:
-    rows = connection.execute(_ENTRIES.where(_of(key), *which)).mappings()
-    return [LedgerEntry(**{**row, "detail": json.loads(row["detail"])}) for row in rows]
+    rows = connection.execute(_ENTRIES.where(_of(key), *which))
+    return [_entry(tuple(row)) for row in rows]
+
+
+def _entry(row: tuple[Any, ...]) -> LedgerEntry:
+    *most, detail, seq = row
+    return LedgerEntry(*[*most, json.loads(detail) if detail != "{}" else {}, seq])
 
 
 def _row(key: LedgerKey, entry: LedgerEntry) -> dict[str, Any]:

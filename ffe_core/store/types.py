@@ -53,7 +53,7 @@ class DecimalText(TypeDecorator[Decimal]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
         # Through the one spelling, because NUMERIC keeps a scale that text does not.
-        return None if value is None else Decimal(_text(Decimal(value)))
+        return None if value is None else Decimal(value if isinstance(value, str) else _text(value))
 
 
 class UtcTime(TypeDecorator[datetime]):

@@ -10,7 +10,10 @@ from sqlalchemy import text
 
 from ffe_core.domain.trading import Mode
 from ffe_core.errors import StoreError
+from ffe_core.hookspecs import AccountLedger
+from ffe_core.plugins.ledgers import SharedStore, StoredLedger
 from ffe_core.store import LedgerEntry, LedgerKey, Store
+from ffe_core.testing import MemoryLedger
 from tests.store.records import START
 
 PAPER = LedgerKey(Mode.PAPER, "paper", "main", False)
@@ -52,6 +55,49 @@ def test_a_known_fill_with_another_content_is_refused_whole(store: Store) -> Non
         store.ledger.append(PAPER, [DEPOSIT, replace(FILL, quantity=Decimal("0.2"))])
 
     assert len(store.ledger.read(PAPER)) == 1
+
+
+def test_what_came_after_a_number_is_read_alone(store: Store) -> None:
+    store.ledger.append(PAPER, [DEPOSIT, FILL, FEE])
+
+    assert [entry.kind for entry in store.ledger.read(PAPER, after=1)] == ["fill", "fee"]
+    assert store.ledger.read(PAPER, after=3) == []
+
+
+def test_more_fills_than_one_query_takes_are_each_known_again(store: Store) -> None:
+    fills = [replace(FILL, fill_id=f"f{number}") for number in range(2_500)]
+    store.ledger.append(PAPER, fills[1_000:])
+
+    assert len(store.ledger.append(PAPER, fills)) == 1_000
+    assert store.ledger.append(PAPER, fills) == []
+    assert [entry.seq for entry in store.ledger.read(PAPER)] == list(range(1, 2_501))
+
+
+@pytest.fixture(params=["stored", "in memory"])
+def lent(request: pytest.FixtureRequest) -> AccountLedger:
+    """What a plugin is lent, by the host and in its author's tests."""
+    if request.param == "in memory":
+        return MemoryLedger()
+    shared = SharedStore()
+    shared.use(request.getfixturevalue("sqlite_store"))
+    return StoredLedger(shared, PAPER)
+
+
+def test_a_lent_ledger_keeps_what_is_new_in_order(lent: AccountLedger) -> None:
+    lent.append([DEPOSIT, FILL, FILL])
+    with lent.locked() as book:
+        assert [entry.kind for entry in book.entries()] == ["deposit", "fill"]
+        assert [entry.seq for entry in book.append([FILL, FEE])] == [3]
+        assert [entry.kind for entry in book.entries()] == ["deposit", "fill", "fee"]
+    assert lent.read(after=2) == [replace(FEE, seq=3)]
+
+
+def test_a_lent_ledger_undoes_a_block_that_fails(lent: AccountLedger) -> None:
+    lent.append([FILL])
+    with pytest.raises(StoreError, match="f1"), lent.locked() as book:
+        book.append([DEPOSIT])
+        book.append([replace(FILL, quantity=Decimal("0.2"))])
+    assert [entry.kind for entry in lent.read()] == ["fill"]
 
 
 @pytest.mark.parametrize(
