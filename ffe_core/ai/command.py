@@ -15,6 +15,7 @@ import selectors
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -25,6 +26,8 @@ from pathlib import Path
 from typing import IO
 
 from ffe_core import logs
+from ffe_core.ai import lifeline
+from ffe_core.ai.lifeline import end_escaped, end_group, remove
 from ffe_core.ai.prompt import Prompt, render_prompt
 from ffe_core.ai.reply import clean_reasoning, read_reply, repair_prompt
 from ffe_core.domain.decisions import Briefing, Opinion
@@ -106,7 +109,7 @@ class Tool:
                 inner.mkdir(mode=0o700)
             yield place
         finally:
-            _remove(folder)
+            remove(folder)
             with _lock:
                 _folders.discard(folder)
 
@@ -175,7 +178,8 @@ class Workplace:
         process = self._start([str(self.tool.found()), *arguments])
         talk = _Talk(process, text.encode("utf-8", "replace"), end)
         try:
-            output, complaint = talk.finish()
+            with _guard(process, self.folder):
+                output, complaint = talk.finish()
         except TimeoutError:
             said = _gist(self._text(bytes(talk.complaint)))
             late = f"{self.tool.name} gave no answer within {timeout:.3g} s"
@@ -184,7 +188,7 @@ class Workplace:
             raise ProviderFailed(f"{self.tool.name} wrote more than {MOST_BYTES >> 20} MiB") from None
         finally:
             _end(process)
-            _end_escaped(self.folder)
+            end_escaped(self.folder)
         return ToolRun(self.tool.name, process.returncode, self._text(output), self._text(complaint))
 
     def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -318,14 +322,32 @@ def _read(fd: int) -> bytes | None:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Ends the whole group: politely where it still runs, then for good. Children outlive a tool that has ended."""
     if not _has_ended(process):
-        _signal(process, signal.SIGTERM)
+        end_group(process.pid, signal.SIGTERM)
         patient = time.monotonic() + _PATIENCE / 2
         while not _has_ended(process) and time.monotonic() < patient:
             time.sleep(_TICK / 4)
-    _signal(process, signal.SIGKILL)
+    end_group(process.pid, signal.SIGKILL)
     with _lock:
         _processes.discard(process)
     process.wait()
+
+
+@contextmanager
+def _guard(process: subprocess.Popen[bytes], folder: Path) -> Iterator[None]:
+    """Ends the run if this process is killed: a signal that cannot be caught leaves no time to do it ourselves."""
+    command = [sys.executable, "-I", "-S", lifeline.__file__, str(process.pid), str(folder)]
+    try:
+        guard = subprocess.Popen(command, stdin=subprocess.PIPE, env={}, cwd="/", start_new_session=True)  # noqa: S603
+    except OSError:
+        # A machine that cannot start it is short of processes; the tool still ends at its deadline.
+        yield
+        return
+    try:
+        yield
+    finally:
+        # Before the tool is ended: the guard must not outlive the number that it was told.
+        guard.kill()
+        guard.communicate()
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:
@@ -335,57 +357,17 @@ def _has_ended(process: subprocess.Popen[bytes]) -> bool:
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
-
-
-def _end_escaped(folder: Path) -> None:
-    """Ends what left the group, and waits for it; where /proc tells, as on Linux."""
-    end = time.monotonic() + _LINGER
-    while (found := _escaped(folder)) and time.monotonic() < end:
-        for number in found:
-            with suppress(OSError):
-                os.kill(number, signal.SIGKILL)
-        time.sleep(_TICK / 4)
-
-
-def _escaped(folder: Path) -> list[int]:
-    """Processes that have the run's temporary folder in their environment."""
-    mark = os.fsencode(f"TMPDIR={folder}{os.sep}")
-    found = []
-    with suppress(FileNotFoundError):
-        # Every run ends with this: paths as text take half the time of Path.
-        for name in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208
-            with suppress(OSError), open(f"/proc/{name}/environ", "rb") as environment:  # noqa: PTH123
-                if mark in environment.read():
-                    found.append(int(name))
-    return found
-
-
-def _remove(folder: Path) -> None:
-    def unlock(remove: Callable[[str], object], path: str, _error: BaseException) -> None:
-        # A tool may have taken our right to delete what it made.
-        with suppress(OSError):
-            Path(path).parent.chmod(0o700)
-            if not Path(path).is_symlink():
-                Path(path).chmod(0o700)
-            remove(path) if remove is os.unlink else shutil.rmtree(path, ignore_errors=True)
-
-    shutil.rmtree(folder, onexc=unlock)
-
-
 @atexit.register
 def _leave_nothing() -> None:
     """At the process's end threads stop where they are; their tools and folders must not stay behind."""
     with _lock:
         _over.set()
         for process in _processes:
-            _signal(process, signal.SIGKILL)
+            end_group(process.pid, signal.SIGKILL)
         folders = list(_folders)
     for folder in folders:
-        _end_escaped(folder)
-        _remove(folder)
+        end_escaped(folder)
+        remove(folder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,7 +244,8 @@ def test_secrets_of_a_tool_show_nowhere(tmp_path: Path) -> None:
     assert SECRET not in f"{tool!r} {ran!r} {ran.failure()!s} {ran.complaint}"
 
 
-def test_the_end_of_the_process_takes_its_tools_along(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", ["return", "SIGTERM", "SIGKILL"])
+def test_the_end_of_the_process_takes_its_tools_along(tmp_path: Path, end: str) -> None:
     record = tmp_path / "pids"
     source = f"""
 import os, signal, subprocess, time
@@ -256,7 +257,7 @@ time.sleep(60)
 """
     tool = make_tool(tmp_path, source)
     program = f"""
-import threading, time
+import os, signal, threading, time
 from pathlib import Path
 from ffe_core import Tool
 from ffe_core.testing import make_context
@@ -265,13 +266,18 @@ def ask():
         place.run([], timeout=50)
 threading.Thread(target=ask, daemon=True).start()
 while not Path({str(record)!r}).exists(): time.sleep(0.01)
+if {end!r} != "return":
+    os.kill(os.getpid(), getattr(signal, {end!r}))
+    time.sleep(60)
 """
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     environment = {**clean_environment(tmp_path / "home"), "TMPDIR": str(temporary)}
-    began = time.monotonic()
-    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=30)
-    assert time.monotonic() - began < 10
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, timeout=30, check=False)
+    assert ran.returncode == (0 if end == "return" else -getattr(signal, end))
+    until = time.monotonic() + 5
+    while time.monotonic() < until and (any(map(lives, pids(record))) or list(temporary.iterdir())):
+        time.sleep(0.02)
     assert not [pid for pid in pids(record) if lives(pid)]
     assert list(temporary.iterdir()) == []
 

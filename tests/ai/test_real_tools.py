@@ -1,0 +1,211 @@
+"""The real command-line tools, from their registry, asked about a server on this machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from ffe_core import AIProvider, PluginContext, ProviderFailed
+from ffe_core.testing import make_briefing, make_context
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+#: the releases that the plugins were made for
+PACKAGES = {
+    "codex": "@openai/codex@0.169.0",
+    "copilot": "@github/copilot@1.0.102",
+    "qwen": "@qwen-code/qwen-code@0.15.10",
+}
+SAID = '{"reasoning": "calm market", "action": "HOLD", "confidence": 55, "amount": 0}'
+KEY = "own-key-0123456789"
+#: What Codex keeps whatever it is told; it only works where somebody sits at a terminal.
+HARMLESS = {"request_user_input"}
+Making = Callable[..., AIProvider]
+
+
+@dataclass
+class Server:
+    """Speaks OpenAI's chat completions and responses; keeps what it was asked; ``hold`` makes it never answer."""
+
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    hold: threading.Event = field(default_factory=threading.Event)
+    closing: threading.Event = field(default_factory=threading.Event)
+    url: str = ""
+
+
+def chat(streamed: bool) -> tuple[str, list[dict[str, Any]]]:
+    head = {"id": "c1", "created": 1, "model": "m"}
+    usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+    if not streamed:
+        choice = {"index": 0, "message": {"role": "assistant", "content": SAID}, "finish_reason": "stop"}
+        return "", [{**head, "object": "chat.completion", "choices": [choice], "usage": usage}]
+    first = {"index": 0, "delta": {"role": "assistant", "content": SAID}, "finish_reason": None}
+    last = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    chunk = {**head, "object": "chat.completion.chunk"}
+    chunks = [{**chunk, "choices": [first]}, {**chunk, "choices": [last]}, {**chunk, "choices": [], "usage": usage}]
+    return "data: [DONE]\n\n", chunks
+
+
+def responses() -> list[dict[str, Any]]:
+    text = {"type": "output_text", "text": SAID, "annotations": []}
+    item = {"id": "i1", "type": "message", "role": "assistant", "status": "completed", "content": [text]}
+    usage = {
+        "input_tokens": 11,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": 7,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 18,
+    }
+    whole = {"id": "r1", "object": "response", "status": "completed", "model": "m", "output": [item], "usage": usage}
+    return [
+        {"type": "response.created", "response": {**whole, "status": "in_progress", "output": []}},
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": whole},
+    ]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    state = Server()
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._send(json.dumps({"object": "list", "data": [{"id": "m", "object": "model"}]}), "application/json")
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            state.asked.append(asked)
+            if state.hold.is_set():
+                state.closing.wait(60)
+                return
+            if self.path.endswith("/responses"):
+                end, told = "", responses()
+            else:
+                end, told = chat(bool(asked.get("stream")))
+            if asked.get("stream"):
+                lines = (f"event: {each.get('type', 'message')}\ndata: {json.dumps(each)}\n\n" for each in told)
+                self._send("".join(lines) + end, "text/event-stream")
+            else:
+                self._send(json.dumps(told[-1]), "application/json")
+
+        def _send(self, text: str, kind: str) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(text.encode())))
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    listening.daemon_threads = True
+    thread = threading.Thread(target=listening.serve_forever, daemon=True)
+    thread.start()
+    state.url = f"http://127.0.0.1:{listening.server_address[1]}/v1"
+    yield state
+    state.closing.set()
+    listening.shutdown()
+    listening.server_close()
+    thread.join()
+
+
+@dataclass(frozen=True)
+class Installed:
+    name: str
+    command: Path
+
+    def provider(self, context: PluginContext, **settings: Any) -> AIProvider:
+        api = pytest.importorskip(f"ffe_{self.name}.api", reason=f"ffe-{self.name} is not installed")
+        made = pytest.importorskip(f"ffe_{self.name}.settings")
+        title = self.name.capitalize()
+        section = getattr(made, f"{title}Settings")(command=str(self.command), timeout=120, **settings)
+        provider: AIProvider = getattr(api, title).of(section, context, install="npm")
+        return provider
+
+    def processes(self) -> list[str]:
+        """Command lines of what runs from where the tool was installed."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if str(self.command.parents[2]) in line:
+                found.append(line)
+        return found
+
+
+@pytest.fixture(scope="module", params=sorted(PACKAGES))
+def tool(request: pytest.FixtureRequest) -> Iterator[Installed]:
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed")
+    # Hundreds of megabytes: pytest would keep them for three runs.
+    folder = Path(tempfile.mkdtemp(prefix="ffe-real-tool-"))
+    try:
+        command = [npm, "install", "--no-fund", "--no-audit", "--prefix", str(folder), PACKAGES[request.param]]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+        if ran.returncode:
+            pytest.skip(f"npm cannot install {PACKAGES[request.param]}: {ran.stderr.strip()[-200:]}")
+        yield Installed(request.param, folder / "node_modules" / ".bin" / request.param)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    place = tmp_path / "system-temporary"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    yield
+    assert list(place.iterdir()) == []
+
+
+def test_it_answers_without_tools_and_without_the_users_secrets(
+    tool: Installed, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COINBASE_API_SECRET", "canary-of-the-venue")
+    context = make_context(tmp_path)
+    provider = tool.provider(context, base_url=server.url, model="m", api_key=SecretStr(KEY))
+    opinion = provider.ask(make_briefing(), timeout=120)
+    assert (opinion.action, opinion.confidence, opinion.reasoning) == ("HOLD", 55, "calm market")
+    asked = server.asked[-1]
+    assert "BTCUSD" in json.dumps(asked)
+    assert "canary-of-the-venue" not in json.dumps(asked)
+    names = {each.get("name") or each.get("function", {}).get("name") for each in asked.get("tools") or ()}
+    assert names <= HARMLESS
+    assert list((context.state_dir / "home").iterdir()), "the tool kept its state somewhere else"
+    assert tool.processes() == []
+
+
+def test_signed_out_it_says_so_and_how_to_sign_in(tool: Installed, tmp_path: Path) -> None:
+    with pytest.raises(ProviderFailed) as caught:
+        tool.provider(make_context(tmp_path)).ask(make_briefing(), timeout=60)
+    assert "not signed in" in str(caught.value) or "No authentication information" in str(caught.value)
+    assert caught.value.hint is not None
+    assert f"sign in by HOME={tmp_path}" in caught.value.hint
+    assert tool.processes() == []
+
+
+def test_it_ends_at_the_deadline_with_all_that_it_started(tool: Installed, server: Server, tmp_path: Path) -> None:
+    server.hold.set()
+    provider = tool.provider(make_context(tmp_path), base_url=server.url, model="m", api_key=SecretStr(KEY))
+    began = time.monotonic()
+    with pytest.raises(ProviderFailed, match="no answer within"):
+        provider.ask(make_briefing(), timeout=12)
+    assert time.monotonic() - began < 12.5
+    assert server.asked
+    assert tool.processes() == []
