@@ -8,6 +8,11 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Examples take as long as the machine is busy; what is too slow is measured in benchmarks, not timed in a test.
+settings.register_profile("ffe", deadline=None)
+settings.load_profile("ffe")
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432/test"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 
 from ffe_core.domain.decisions import Briefing, Opinion
-from ffe_core.errors import FfeError
+from ffe_core.errors import FfeError, NotConfigured
 from ffe_core.plugins.guard import start
 from ffe_core.ports import AIProvider
 
@@ -62,7 +62,7 @@ def _answer(
     except TimeoutError:
         return Opinion.failure(name, model, f"no answer within {timeout:g} s", local=local)
     except FfeError as error:
-        return Opinion.failure(name, model, error.message, local=local)
+        return Opinion.failure(name, model, error.message, local=local, asked=not isinstance(error, NotConfigured))
     # The guard around each provider lets only our own errors through; this is the last line if it does not.
     except Exception as error:  # noqa: BLE001
         return Opinion.failure(name, model, f"{type(error).__name__}: {error}", local=local)
@@ -71,7 +71,3 @@ def _answer(
     # Whose opinion it is, and where it ran, is what the panel knows; an answer does not get to say.
     measured = opinion.latency_ms if opinion.latency_ms is not None else latency
     return replace(opinion, provider=name, model=opinion.model or model, local=local, latency_ms=round(measured, 3))
-
-
-def failures(opinions: Sequence[Opinion]) -> tuple[Opinion, ...]:
-    return tuple(opinion for opinion in opinions if not opinion.is_vote)

@@ -188,7 +188,7 @@ def _frame_data(frame: FramePulse | None) -> dict[str, Any] | None:
 
 def opinion_data(opinion: Opinion) -> dict[str, Any]:
     data: dict[str, Any] = plain(opinion)
-    # The exact prompt and reply, and how much of it was ignored, belong to the whole record (`ffe show`), not to every
+    # The exact prompt and reply, and what was noted about them, belong to the whole record (`ffe show`), not to every
     # printed decision.
-    del data["prompt"], data["raw_reply"], data["ignored_members"]
+    del data["prompt"], data["raw_reply"], data["ignored_members"], data["asked"]
     return data

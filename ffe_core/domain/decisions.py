@@ -112,6 +112,8 @@ class Opinion:
     raw_reply: str | None = None
     #: members of the reply that nothing reads
     ignored_members: int = 0
+    #: False where nobody was asked, because a key or a model was never set
+    asked: bool = True
 
     def __post_init__(self) -> None:
         if self.error is None:

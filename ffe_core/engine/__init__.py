@@ -164,7 +164,7 @@ class Engine:
         wanted = self.asset(asset) if isinstance(asset, str) else asset
         panel = self._panel(providers)
         gathered = self._gather(wanted, None if at is None else require_utc(at), source, indicators)
-        inputs = self._ask(gathered, panel)
+        inputs, left_out = self._ask(gathered, panel, named=frozenset(providers))
         decided = decide(inputs, self.registry.strategies_by_name(), list(self.registry.rules_by_name().values()))
         decision = decision_of(self._new_id(), self.clock.now(), inputs, decided)
         record = record_of(
@@ -178,9 +178,8 @@ class Engine:
         stored = self.store.append(record)
         decision = replace(decision, hash=stored.hash, previous_hash=stored.previous_hash)
         self.registry.emit("ffe_decision_made", decision=decision)
-        return Analysis(
-            decision, (*gathered.warnings, *self.answers.uncounted(inputs.opinions), *self.registry.problem_lines())
-        )
+        uncounted = self.answers.uncounted(inputs.opinions)
+        return Analysis(decision, (*gathered.warnings, *left_out, *uncounted, *self.registry.problem_lines()))
 
     def _parts(self) -> Parts:
         """The strategies and rules that take part, in their order: what a replay needs."""
@@ -260,15 +259,23 @@ class Engine:
         freshness = freshness_of(found.series, as_of, asset.kind, self.settings.data.freshness)
         return freshness, market_status(asset, as_of)
 
-    def _ask(self, gathered: _Gathered, panel: Mapping[str, AIProvider]) -> DecisionInputs:
-        """The panel's answers; when all of it failed and settings say so, the rules' too."""
+    def _ask(
+        self, gathered: _Gathered, panel: Mapping[str, AIProvider], named: frozenset[str]
+    ) -> tuple[DecisionInputs, list[str]]:
+        """The panel's answers; when all of it failed and settings say so, the rules' too.
+
+        A member of the configured panel that lacks its key is left out with a line that says so; one that the user
+        ``named`` and cannot have is a failure.
+        """
         briefing = gathered.inputs.briefing
-        opinions = self.answers.opinions(panel, briefing)
+        answers = self.answers.opinions(panel, briefing)
+        opinions = tuple(answer for answer in answers if answer.asked or answer.provider in named)
+        left_out = [f"{answer.provider} is left out: {answer.error}" for answer in answers if answer not in opinions]
         stand_ins: tuple[Opinion, ...] = ()
         if self.settings.ai.fallback == "local" and not any(opinion.is_vote for opinion in opinions):
             left = {name: self.registry.require("provider", name) for name in STAND_INS if name not in panel}
             stand_ins = self.answers.opinions(left, briefing)
-        return replace(gathered.inputs, opinions=opinions, fallback_opinions=stand_ins)
+        return replace(gathered.inputs, opinions=opinions, fallback_opinions=stand_ins), left_out
 
     # the account that sizes
 

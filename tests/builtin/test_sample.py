@@ -141,12 +141,12 @@ def test_without_the_package_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPat
 
 HEADER = b"Ticker,Date,Open,High,Low,Close,Volume,Adj Close\n"
 DAMAGED = [
-    gzip.compress(text)
+    gzip.compress(text, mtime=0)
     for text in (b"Ticker,Open\n", HEADER, HEADER + b"GOOG,2004-", HEADER + b"GOOG,2004-08-19,1,1,1,1,many,1")
 ]
 
 
-@pytest.mark.parametrize("content", [b"", b"not gzip", *DAMAGED])
+@pytest.mark.parametrize("content", [b"", b"not gzip", *DAMAGED], ids=lambda content: f"{len(content)} bytes")
 def test_a_damaged_package_is_bad_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     (tmp_path / "_data").mkdir()
     (tmp_path / "_data" / "stocks.csv.gz").write_bytes(content)
