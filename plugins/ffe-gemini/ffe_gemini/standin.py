@@ -13,7 +13,7 @@ KEY = "a-key-for-the-stand-in"
 DECISION = '{"reasoning": "Price rises above its averages.", "action": "BUY", "confidence": 64, "amount": 0}'
 
 _TYPES = "type.googleapis.com/google.rpc"
-_CALL = re.compile(r"/v1beta/(models/[A-Za-z0-9._-]+):generateContent")
+_CALL = re.compile(r"/v1(?:beta)?/(models/[A-Za-z0-9._-]+):generateContent")
 _TOP = {"systemInstruction", "contents", "generationConfig", "safetySettings", "tools", "toolConfig", "cachedContent"}
 _GENERATION = {
     *("temperature", "topP", "topK", "seed", "maxOutputTokens", "candidateCount", "stopSequences"),
@@ -81,7 +81,7 @@ class GeminiStandIn(Loopback):
             ("generation_config.thinking_config", generation.get("thinkingConfig", {}), _THINKING),
         ):
             for name in holder:
-                if name not in known or (name == "responseJsonSchema" and not self.takes_schema):
+                if _camel(name) not in known or (name == "responseJsonSchema" and not self.takes_schema):
                     return unknown_name(name, where)
         if not body.get("contents"):
             return refused(400, "INVALID_ARGUMENT", "* GenerateContentRequest.contents: contents is not specified")
@@ -117,6 +117,12 @@ def spoken(text: str, *, finish: str | None = "STOP", **members: Any) -> Canned:
 def refused(code: int, status: str, message: str, *details: Mapping[str, Any]) -> Canned:
     error: dict[str, Any] = {"code": code, "message": message, "status": status}
     return Canned({"error": error | ({"details": list(details)} if details else {})}, code)
+
+
+def _camel(name: str) -> str:
+    """The API takes members by either spelling; Google's own client mixes them."""
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
 
 
 def unknown_name(name: str, where: str) -> Canned:

@@ -6,7 +6,7 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 from ffe_gemini.provider import Gemini
@@ -16,6 +16,7 @@ from ffe_gemini.standin import DECISION, KEY, MODEL, GeminiStandIn, quota, refus
 from pydantic import SecretStr, ValidationError
 
 from ffe_core import Action, FixedClock, NotConfigured, Opinion, ProviderFailed
+from ffe_core.http import Door, DoorOptions, Doors
 from ffe_core.testing import make_briefing, make_context
 from ffe_core.testing.loopback import Canned
 
@@ -25,8 +26,16 @@ NOON = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 RESET = datetime(2026, 7, 2, 7, 0, tzinfo=UTC)
 
 
+class Hasty(Doors):
+    """Doors that wait no time worth mentioning before they ask again, unless they are told to."""
+
+    def __call__(self, base_url: str, **options: Unpack[DoorOptions]) -> Door:
+        options["backoff"] = 0.01
+        return super().__call__(base_url, **options)
+
+
 class Asking:
-    """The provider of a folder, with the waits between repetitions taken out."""
+    """A provider in front of ``server`` that keeps its state in ``folder``."""
 
     def __init__(self, server: GeminiStandIn, folder: Path) -> None:
         self.server = server
@@ -34,10 +43,8 @@ class Asking:
 
     def provider(self, at: datetime = NOON, **settings: Any) -> Gemini:
         given = {"base_url": self.server.base_url, "api_key": SecretStr(KEY), **settings}
-        made = Gemini(GeminiSettings(**given), make_context(self.folder, "gemini", clock=FixedClock(at)))
-        if made._settings.api_key is not None:
-            made._api._open()._backoff = 0.01
-        return made
+        context = make_context(self.folder, "gemini", clock=FixedClock(at), http=Hasty("gemini"))
+        return Gemini(GeminiSettings(**given), context)
 
     def __call__(self, within: float = 10.0, **settings: Any) -> Opinion:
         return self.provider(**settings).ask(make_briefing(), timeout=within)

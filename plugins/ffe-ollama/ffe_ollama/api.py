@@ -14,7 +14,7 @@ from ffe_ollama.settings import OllamaSettings
 
 PORT = 11434
 #: Ollama is on this machine: what cannot be had at once is mended by a person, not by patience
-RETRIES = 1
+RETRIES, BACKOFF = 1, 0.25
 #: seconds for what is answered from memory
 PROMPTLY = 3.0
 
@@ -93,6 +93,7 @@ class Api:
                         ca_file=self.settings.ca_file,
                         allow_http=self.settings.allow_http,
                         retries=RETRIES,
+                        backoff=BACKOFF,
                     )
                 except SettingsError as error:
                     # The door calls every address base_url; here it has the name that Ollama gives it.

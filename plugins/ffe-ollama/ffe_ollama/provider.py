@@ -27,6 +27,8 @@ from ffe_ollama.settings import OllamaSettings
 SECOND_TEMPERATURE = 0.3
 #: fewest bytes of our prompts that any tokenizer in use makes one token of, and most
 FEWEST_BYTES, MOST_BYTES = 3, 5
+#: small models copy the form of the answer word for word; a reason with more characters cannot be the form's
+SHORTEST_REASON = 40
 #: what a chat template adds around the messages, in tokens
 TEMPLATE = 64
 
@@ -96,7 +98,7 @@ class Ollama:
                 {"role": "system", "content": prompt.system},
                 {"role": "user", "content": prompt.user},
             ],
-            "format": reply_schema(),
+            "format": _schema(),
             "options": {
                 "temperature": max(own.temperature, SECOND_TEMPERATURE) if second else own.temperature,
                 "seed": own.seed + 1 if second else own.seed,
@@ -163,6 +165,12 @@ class Ollama:
             f"plugins.ollama.model is not set; installed: {listed}",
             hint=f"ffe config set plugins.ollama.model {found[0]}",
         )
+
+
+def _schema() -> dict[str, Any]:
+    schema = reply_schema()
+    schema["properties"]["reasoning"]["minLength"] = SHORTEST_REASON
+    return schema
 
 
 def _tokens(prompt: Prompt, bytes_each: int) -> int:

@@ -1,13 +1,18 @@
-"""What the tests share: a stand-in for Ollama, and an environment without the developer's settings."""
+"""What the tests share: a stand-in for Ollama, and the command as a newcomer runs it."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ffe_ollama.standin import OllamaStandIn
+
+from ffe_core.cli import main
 
 
 @pytest.fixture
@@ -16,8 +21,28 @@ def server() -> Iterator[OllamaStandIn]:
         yield standing
 
 
+@dataclass(frozen=True)
+class Run:
+    code: int
+    data: dict[str, Any]
+    err: str
+
+
+type Analyze = Callable[[str, dict[str, str]], Run]
+
+
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """Of a newcomer, for commands in processes of their own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FFE_", "OLLAMA_", "GEMINI_"))}
-    return {**kept, "FFE_HOME": str(tmp_path / "home"), "FFE_PLUGINS": "ollama"}
+def analyze(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Analyze:
+    """``ffe analyze BTCUSD --provider NAME --json`` with the variables that are given, and none of the developer's."""
+
+    def run(provider: str, variables: dict[str, str]) -> Run:
+        for name in [name for name in os.environ if name.startswith(("FFE_", "OLLAMA_", "GEMINI_"))]:
+            monkeypatch.delenv(name)
+        for name, value in {"FFE_HOME": str(tmp_path / "home"), "FFE_PLUGINS": "ollama", **variables}.items():
+            monkeypatch.setenv(name, value)
+        capfd.readouterr()
+        code = main(["analyze", "BTCUSD", "--provider", provider, "--json"])
+        out, err = capfd.readouterr()
+        return Run(code, json.loads(out)["data"], err)
+
+    return run

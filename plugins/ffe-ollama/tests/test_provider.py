@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from decimal import Decimal
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 from ffe_ollama.api import base_url
@@ -14,15 +14,23 @@ from ffe_ollama.settings import OllamaSettings
 from ffe_ollama.standin import DECISION, MODEL, OllamaStandIn, refused, spoken
 
 from ffe_core import Action, NotConfigured, Opinion, ProviderFailed, SettingsError
-from ffe_core.http import Doors
+from ffe_core.http import Door, DoorOptions, Doors
 from ffe_core.testing import make_briefing
 from ffe_core.testing.loopback import Canned
 
 SELL = '{"reasoning": "It falls.", "action": "SELL", "confidence": 55, "amount": 0}'
 
 
+class Hasty(Doors):
+    """Doors that wait no time worth mentioning before they ask again."""
+
+    def __call__(self, base_url: str, **options: Unpack[DoorOptions]) -> Door:
+        options["backoff"] = 0.01
+        return super().__call__(base_url, **options)
+
+
 def provider(server: OllamaStandIn, **settings: Any) -> Ollama:
-    return Ollama(OllamaSettings(**{"host": server.url, "model": MODEL, **settings}), Doors("ollama"))
+    return Ollama(OllamaSettings(**{"host": server.url, "model": MODEL, **settings}), Hasty("ollama"))
 
 
 def ask(server: OllamaStandIn, within: float = 10.0, **settings: Any) -> Opinion:
@@ -58,6 +66,7 @@ def test_what_is_sent_leaves_nothing_to_chance(server: OllamaStandIn) -> None:
     assert sent["options"] == {"temperature": 0.0, "seed": 7, "num_ctx": 4096, "num_predict": 512}
     assert sent["format"]["required"][0] == "reasoning"
     assert sent["format"]["additionalProperties"] is False
+    assert sent["format"]["properties"]["reasoning"]["minLength"] > len("two or three sentences")
     assert [message["role"] for message in sent["messages"]] == ["system", "user"]
 
 
@@ -212,17 +221,11 @@ def test_a_server_that_is_not_running_is_told_with_the_line_that_starts_it(serve
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_whatever_goes_wrong_is_told_in_one_line(
-    server: OllamaStandIn, monkeypatch: pytest.MonkeyPatch, answer: Canned, said: str, asked: int
-) -> None:
+def test_whatever_goes_wrong_is_told_in_one_line(server: OllamaStandIn, answer: Canned, said: str, asked: int) -> None:
     server.usual = answer
-    bare = provider(server)
-    door = bare._api._open()
-    monkeypatch.setattr(door, "_backoff", 0.01)
-    with pytest.raises(ProviderFailed) as caught:
-        bare.ask(make_briefing(), timeout=10.0)
-    assert said in caught.value.message
-    assert "\n" not in caught.value.message
+    error = failure(server)
+    assert said in error.message
+    assert "\n" not in error.message
     assert len(server.chats) == asked
 
 
