@@ -9,9 +9,10 @@ import sys
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import batched
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -131,10 +132,14 @@ class CommandProviderContract(AIProviderContract):
     speech: ClassVar[str]
     deadline: ClassVar[float] = 60.0
 
+    @cached_property
+    def _remove(self) -> list[Callable[[], object]]:
+        return []
+
     def trial(self, *says: str, does: str = "pass") -> Trial:
         """A provider whose tool answers ``says`` in turn, after it did ``does`` (Python) to a question."""
         folder = Path(tempfile.mkdtemp(prefix="ffe-contract-"))
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self._remove.append(weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True))
         source = _PROGRAM.format(
             record=str(folder / "heard.jsonl"),
             says=list(says or (GOOD,)),
@@ -142,6 +147,11 @@ class CommandProviderContract(AIProviderContract):
             does=_indented(does),
         )
         return Trial(type(self).by(str(make_tool(folder, source)), make_context(folder)), folder)
+
+    def teardown_method(self) -> None:
+        """Called by pytest: the worker of a parallel run ends without finalizers."""
+        for remove in self._remove:
+            remove()
 
     def make(self) -> AIProvider:
         return self.trial().provider
