@@ -103,6 +103,26 @@ def test_a_resolver_that_hangs_costs_no_more_than_the_deadline(monkeypatch) -> N
     release.set()
 
 
+def test_a_connection_that_comes_too_late_is_closed(monkeypatch) -> None:
+    resolve, release = socket.getaddrinfo, threading.Event()
+
+    def resolves_late(*asked: object, **options: object) -> object:
+        release.wait(10)
+        return resolve(*asked, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolves_late)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with Door(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.2) as ours:
+            with pytest.raises(NotReached):
+                ours.post("/orders", {})
+        release.set()
+        listener.settimeout(5)
+        late, _ = listener.accept()
+        with late:
+            late.settimeout(5)
+            assert late.recv(1) == b""
+
+
 def test_a_deadline_that_has_passed_asks_nobody() -> None:
     with serving(lambda asked: asked.answer()) as server, door(server) as ours:
         with pytest.raises(NotReached):
@@ -188,6 +208,17 @@ def test_an_order_whose_answer_breaks_off_is_sent_once_and_may_have_been_acted_o
     with serving(behaviour) as server, door(server) as ours, pytest.raises(NoAnswer):
         ours.post("/orders", {"units": "1"})
     assert len(server.asked) == 1
+
+
+def test_an_order_on_a_kept_connection_that_breaks_is_sent_once() -> None:
+    def script(asked: Asked) -> None:
+        asked.answer() if len(server.asked) == 1 else asked.reset()
+
+    with serving(script) as server, door(server) as ours:
+        ours.get("/")
+        with pytest.raises(NoAnswer, match="closed before an answer came"):
+            ours.post("/orders", {"units": "1"})
+    assert (len(server.asked), server.connections) == (2, 1)
 
 
 GOOD = (
@@ -409,6 +440,14 @@ def test_a_redirect_is_refused_and_the_key_goes_nowhere_else(status) -> None:
     assert KEY not in str(caught.value)
 
 
+def test_the_body_of_a_redirect_is_unpacked_no_further_than_any_other() -> None:
+    bomb = gzip.compress(bytes(100_000_000), 6)
+    with serving(lambda asked: asked.answer(bomb, "302 Go", Location="/next", Content_Encoding="gzip")) as server:
+        with door(server) as ours, pytest.raises(BadReply, match="larger than"):
+            ours.get("/")
+    assert len(server.asked) == 1
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -479,6 +518,20 @@ def test_the_environment_sends_no_call_through_a_proxy_and_adds_no_password(monk
     assert "authorization" not in server.asked[0].headers
     assert server.asked[0].headers["user-agent"].startswith("ffe-core/")
     assert server.asked[0].headers["user-agent"].endswith("(band)")
+
+
+def test_the_target_that_a_plugin_signs_is_the_one_that_is_sent() -> None:
+    path = "/api/v3/!$&'()*+,-.0:;=@aZ_~%2F%20/x/"
+    with serving(lambda asked: asked.answer()) as server, door(server) as ours:
+        ours.get(path, {"q": "~-._/?&=%2F \u20ac", "empty": ""})
+    assert server.asked[0].target == f"{path}?q=~-._%2F%3F%26%3D%252F+%E2%82%AC&empty="
+
+
+def test_a_cookie_is_not_kept() -> None:
+    with serving(lambda asked: asked.answer(Set_Cookie="session=1; Path=/")) as server, door(server) as ours:
+        ours.get("/")
+        assert "session=1" in ours.get("/").headers["set-cookie"]
+    assert ["cookie" in asked.headers for asked in server.asked] == [False, False]
 
 
 # JSON
@@ -622,6 +675,12 @@ def test_a_header_that_http_cannot_carry_is_refused_without_showing_it(value) ->
         ours.get("/", headers={"X-Key": value})
 
 
+def test_a_header_that_begins_with_a_blank_is_refused_before_a_library_repeats_it() -> None:
+    with pytest.raises(UsageError, match="or begins with a blank") as caught:
+        Door("http://127.0.0.1:9", headers={"X-Key": f" {KEY}"})
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
 def test_plugins_blank_their_own_words_with_the_same_knowledge() -> None:
     ours = Door("http://127.0.0.1:9", headers={"X-Key": KEY}, secrets=["sesame-0815"])
     assert ours.redact(f"detected your key {KEY}, sesame-0815") == "detected your key ********, ********"
@@ -761,6 +820,7 @@ def test_a_closed_door_gives_its_connections_back_and_says_that_it_is_closed() -
 
 
 def test_importing_the_door_imports_nothing_of_the_network() -> None:
-    code = "import sys, ffe_core.http; print(sorted({'ssl', 'http.client', 'email', 'json'} & set(sys.modules)))"
+    code = """import sys, ffe_core.http
+print(sorted({"requests", "urllib3", "ssl", "http.client", "email", "json"} & set(sys.modules)))"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.strip() == "[]"

@@ -28,7 +28,7 @@ from ffe_core.errors import BadReply, BadStatus, HttpError, NoAnswer, NotReached
 from ffe_core.http.reply import Reply, decode_json
 
 if TYPE_CHECKING:
-    from ffe_core.http.wire import Deadline, Line
+    from ffe_core.http.transport import Deadline, Line
 
 TIMEOUT = 30.0
 MAX_BYTES = 1 << 20
@@ -87,8 +87,8 @@ class Door:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._setting = f"plugins.{name}." if name else ""
-        self._tls, self._host, self._port, self._path = _split(base_url, f"{self._setting}base_url", allow_http)
-        self.base_url = base_url.rstrip("/")
+        _require_usable(base_url, f"{self._setting}base_url", allow_http)
+        self.base_url = base_url.strip().rstrip("/")
         self.timeout = timeout
         self._headers = {**_OWN_HEADERS, "User-Agent": _agent(name), **(headers or {})}
         self._secrets = tuple(text for text in secrets if text)
@@ -167,10 +167,10 @@ class Door:
         Raises ``NotReached`` where nothing was sent, ``NoAnswer`` where it was and no whole answer came before the
         deadline, ``BadStatus`` for any other status (redirects too), ``BadReply`` for an answer that is too large.
         """
-        from ffe_core.http.wire import Deadline
+        from ffe_core.http.transport import Deadline
 
         deadline = Deadline(self.timeout if timeout is None else timeout, self._monotonic)
-        target = self._target(path, params)
+        url = self._url(path, params)
         body = _encoded(json)
         sent = {
             **self._headers,
@@ -182,7 +182,7 @@ class Door:
         attempts = 1 + (self._retries if repeatable or method == "GET" else 0)
         for attempt in range(1, attempts + 1):
             try:
-                return self._once(method, target, sent, body, deadline, hide)
+                return self._once(method, url, sent, body, deadline, hide)
             except HttpError as error:
                 pause = self._pause(error, attempt)
                 if attempt == attempts or not error.retryable or pause >= deadline.remaining:
@@ -211,18 +211,17 @@ class Door:
     def _once(
         self,
         method: str,
-        target: str,
+        url: str,
         headers: Mapping[str, str],
         body: bytes | None,
         deadline: Deadline,
         hide: Callable[[str], str],
     ) -> Reply:
-        from ffe_core.http.wire import Exchange
+        from ffe_core.http.transport import Exchange
 
-        path = target.partition("?")[0].removeprefix(self._path)
-        what = hide(f"{method} {self.base_url}{path}")
+        what = hide(f"{method} {url.partition('?')[0]}")
         status, found, answer = self._open().exchange(
-            Exchange(what, method, target, headers, body, deadline, self._max_bytes)
+            Exchange(what, method, url, headers, body, deadline, self._max_bytes)
         )
         _log.debug("%s: %d, %d bytes", what, status, len(answer))
         reply = Reply(what, status, found, answer, hide)
@@ -257,23 +256,22 @@ class Door:
         return own if asked is None else max(own, asked)
 
     def _open(self) -> Line:
-        from ffe_core.http.wire import Line, tls_context
+        from ffe_core.http.transport import Line
 
         with self._lock:
             if self._closed:
                 raise UsageError(f"the door to {self.base_url} is closed")
             if self._line is None:
                 try:
-                    tls = tls_context(self._ca_file) if self._tls else None
+                    self._line = Line(tls=self.base_url.lower().startswith("https:"), ca_file=self._ca_file)
                 except OSError as error:
                     told = error.strerror or str(error)
                     raise SettingsError(f"{self._setting}ca_file: {self._ca_file}: {told}") from None
-                self._line = Line(self._host, self._port, tls, self._monotonic)
                 # A door that nobody closed gives its connections back when it goes.
                 weakref.finalize(self, self._line.close)
             return self._line
 
-    def _target(self, path: str, params: Mapping[str, object] | None) -> str:
+    def _url(self, path: str, params: Mapping[str, object] | None) -> str:
         from urllib.parse import urlencode
 
         # What a stranger put into a path must not lead elsewhere.
@@ -282,7 +280,7 @@ class Door:
         query = urlencode(
             {name: _text(value) for name, value in (params or {}).items() if value is not None}, doseq=True
         )
-        return (f"{self._path}{path}" or "/") + (f"?{query}" if query else "")
+        return f"{self.base_url}{path}" + (f"?{query}" if query else "")
 
     def _hider(self, headers: Mapping[str, str]) -> Callable[[str], str]:
         hidden = {*self._secrets}
@@ -327,13 +325,13 @@ class Doors:
             door.close()
 
 
-def _split(base_url: str, setting: str, allow_http: bool) -> tuple[bool, str, int, str]:
-    """Whether by TLS, host, port and path of a base URL. Raises ``SettingsError`` without repeating a password."""
+def _require_usable(base_url: str, setting: str, allow_http: bool) -> None:
+    """Raises ``SettingsError`` for a base URL that no call can go to, without repeating a password."""
     from urllib.parse import urlsplit
 
     try:
         parts = urlsplit(base_url.strip())
-        scheme, host, port = parts.scheme, parts.hostname or "", parts.port
+        scheme, host, _ = parts.scheme, parts.hostname or "", parts.port
     except ValueError:
         raise SettingsError(f"{setting}: this is no URL") from None
     if scheme not in ("http", "https") or not re.fullmatch(r"[A-Za-z0-9._:%-]+", host):
@@ -345,7 +343,6 @@ def _split(base_url: str, setting: str, allow_http: bool) -> tuple[bool, str, in
             f"{setting}: plain http to {host} can be read and changed by anyone on the way",
             hint="use https; http is for this machine only",
         )
-    return scheme == "https", host, port or (443 if scheme == "https" else 80), parts.path.rstrip("/")
 
 
 def is_loopback(host: str) -> bool:
@@ -363,9 +360,10 @@ def is_loopback(host: str) -> bool:
 def _require_sendable(headers: Mapping[str, str]) -> None:
     """Raises ``UsageError`` for what HTTP cannot carry; the library's own error would repeat the value."""
     for name, value in headers.items():
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"[\x20-\x7e\t]*", value):
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not re.fullmatch(r"([!-~][ -~\t]*)?", value):
             raise UsageError(
-                f"the header {clean(name)[:60]} holds a line break or a character that HTTP cannot carry",
+                f"the header {clean(name)[:60]} holds a line break or a character that HTTP cannot carry,"
+                " or begins with a blank",
                 hint="a key that was copied with the line's end or with a typographic dash?",
             )
 

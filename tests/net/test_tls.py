@@ -6,6 +6,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,25 @@ def test_the_deadline_reaches_reads_through_tls(certificate) -> None:
         with Door(f"https://localhost:{served.port}", ca_file=certificate[0]) as ours:
             with pytest.raises(NoAnswer, match=r"no whole answer within 0\.3 s"):
                 ours.get("/", timeout=0.3)
+
+
+def test_the_deadline_reaches_what_is_sent_through_tls(certificate) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+
+    def sips(sock: socket.socket) -> socket.socket:
+        reading = context.wrap_socket(sock, server_side=True)
+        with reading:
+            while not served.stop.wait(0.02):
+                reading.recv(1 << 14)
+        raise ConnectionAbortedError
+
+    with serving(lambda asked: asked.answer(), sips) as served:
+        with Door(f"https://localhost:{served.port}", ca_file=certificate[0]) as ours:
+            before = time.monotonic()
+            with pytest.raises(NoAnswer, match=r"no whole answer within 0\.4 s"):
+                ours.post("/", {"filler": "x" * 20_000_000}, timeout=0.4)
+            assert time.monotonic() - before < 2
 
 
 def test_a_server_without_tls_is_told_apart() -> None:
