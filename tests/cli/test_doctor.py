@@ -29,6 +29,13 @@ def failed(ran: Any) -> dict[str, dict[str, Any]]:
     return {each["name"]: each for each in checks(ran) if not each["ok"]}
 
 
+@pytest.fixture
+def no_guests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Built-ins only: what the workspace's plugins lack on this machine is their own business."""
+    monkeypatch.setenv("FFE_PLUGINS", "")
+
+
+@pytest.mark.usefixtures("no_guests")
 def test_a_new_home_is_well(ffe: Ffe, home: Path) -> None:
     ran = ffe("doctor", "--json")
 
@@ -39,6 +46,7 @@ def test_a_new_home_is_well(ffe: Ffe, home: Path) -> None:
     assert not (home / "data").exists()
 
 
+@pytest.mark.usefixtures("no_guests")
 def test_it_stays_well_once_there_are_decisions(ffe: Ffe) -> None:
     assert ffe("demo").code == 0
 
