@@ -8,8 +8,8 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from ffe_core.domain.decisions import Briefing, Opinion
+from ffe_core.domain.threads import start
 from ffe_core.errors import FfeError, NotConfigured
-from ffe_core.plugins.guard import start
 from ffe_core.ports import AIProvider
 
 #: what an answer may be late by before it is counted as missing: the provider's own timeout fires first

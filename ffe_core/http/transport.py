@@ -18,7 +18,6 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast, override
@@ -31,6 +30,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import EmptyPoolError
 from urllib3.util import create_urllib3_context
 
+from ffe_core.domain.threads import start
 from ffe_core.errors import BadReply, HttpError, NoAnswer, NotReached
 
 if TYPE_CHECKING:
@@ -155,17 +155,8 @@ class _Connection(HTTPConnection):
     @override
     def connect(self) -> None:
         """Connects on a thread that can be left behind: the resolver takes no deadline."""
-        connected: Future[None] = Future()
-        connect = super().connect
-
-        def run() -> None:
-            try:
-                connected.set_result(connect())
-            except BaseException as error:  # noqa: BLE001 - the future is where it belongs
-                connected.set_exception(error)
-
         left = _exchange.get().deadline.left()
-        threading.Thread(target=run, name=f"ffe connect {self.host}", daemon=True).start()
+        connected = start(super().connect, name=f"ffe connect {self.host}")
         try:
             connected.result(left)
         except BaseException:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ffe_core.plugins.guard import call, one_line, start
+from ffe_core.domain.threads import start
+from ffe_core.plugins.guard import call, one_line
 from ffe_core.plugins.host import load_plugins
 from ffe_core.plugins.registry import Offer, PluginInfo, Problem, Registry
 

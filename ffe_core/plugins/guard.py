@@ -6,9 +6,7 @@ ended or crashed from inside. That takes a process of its own: see ``ffe_core.pl
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -17,30 +15,11 @@ from functools import cache
 from typing import Any, cast
 
 from ffe_core.domain.text import clean
+from ffe_core.domain.threads import start
 from ffe_core.errors import FfeError, PluginError
 
 LINE_LENGTH = 300
 SECRET_LENGTH = 6
-
-
-def start[T](function: Callable[[], T], *, name: str) -> Future[T]:
-    """Runs ``function`` on a daemon thread that feeds the future.
-
-    A pool's workers are joined when the process exits, so that one hung call would hold up the prompt; a daemon
-    thread is left behind. Whatever is raised, also ``SystemExit``, ends in the future.
-    """
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            result = function()
-        except BaseException as error:  # noqa: BLE001 - the future is where it belongs
-            future.set_exception(error)
-        else:
-            future.set_result(result)
-
-    threading.Thread(target=run, name=name, daemon=True).start()
-    return future
 
 
 class BadAnswer(Exception):

@@ -110,9 +110,9 @@ def test_the_deadline_reaches_what_is_sent_through_tls(certificate) -> None:
     with serving(lambda asked: asked.answer(), sips) as served:
         with Door(f"https://localhost:{served.port}", ca_file=certificate[0]) as ours:
             before = time.monotonic()
-            with pytest.raises(NoAnswer, match=r"no whole answer within 0\.4 s"):
-                ours.post("/", {"filler": "x" * 20_000_000}, timeout=0.4)
-            assert time.monotonic() - before < 2
+            with pytest.raises(NoAnswer, match=r"no whole answer within 1 s"):
+                ours.post("/", {"filler": "x" * 12_000_000}, timeout=1)
+            assert time.monotonic() - before < 3
 
 
 def test_a_server_without_tls_is_told_apart() -> None:

@@ -329,7 +329,7 @@ import sys; sys.path.insert(0, {str(site.path)!r})
 from ffe_core.settings import Settings
 from ffe_core.domain.clock import FixedClock
 from ffe_core.plugins import load_plugins
-from ffe_core.plugins.guard import start
+from ffe_core.domain.threads import start
 from tests.plugins.test_isolation import REQUEST, NOON
 settings = Settings(plugins={{"isolation": {{"acme": "process"}}, "deadline": 30}})
 registry = load_plugins(settings, clock=FixedClock(NOON))
