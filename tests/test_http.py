@@ -85,11 +85,11 @@ def test_the_deadline_holds_for_the_whole_call_however_fast_each_read_is(behavio
 
 def test_a_server_that_accepts_and_never_reads_costs_no_more_than_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=1) as listener:
-        with Door(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=0.4) as ours:
+        with Door(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=1) as ours:
             before = time.monotonic()
             with pytest.raises(NoAnswer, match="within"):
-                ours.post("/order", {"filler": "x" * 20_000_000})
-            assert time.monotonic() - before < 2
+                ours.post("/order", {"filler": "x" * 12_000_000})
+            assert time.monotonic() - before < 3
 
 
 def test_a_resolver_that_hangs_costs_no_more_than_the_deadline(monkeypatch) -> None:
