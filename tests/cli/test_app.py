@@ -347,7 +347,9 @@ def test_json_is_unicode_on_a_terminal_of_another_encoding(home: Path) -> None:
 
 def test_control_c_ends_with_130_and_one_line(home: Path) -> None:
     program = (
-        "import sys, time\nfrom types import ModuleType\nfrom ffe_core.cli import main, command, commands\n"
+        "import signal, sys, time\nfrom types import ModuleType\nfrom ffe_core.cli import main, command, commands\n"
+        # A run in the background is started deaf to it, and its children with it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "@command()\ndef waits(session):\n"
         "    session.warn('waiting')\n    time.sleep(60)\n"
         "sys.modules['waiting'] = module = ModuleType('waiting')\nmodule.waits = waits\n"
