@@ -134,9 +134,12 @@ def restore(session: Session, path: Path, yes: bool) -> None:
 
     The present store is kept beside it under another name. A PostgreSQL store must be empty.
     """
+    from ffe_core.errors import UsageError
     from ffe_core.store.backup import restore as put_back
 
     with database_of(session) as database:
+        if not path.is_file():
+            raise UsageError(f"there is no file {path}")
         if not yes:
             click.confirm(f"Replace the store at {database.location} by {path}?", abort=True, err=True)
         done = put_back(database, path)

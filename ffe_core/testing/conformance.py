@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import SkipTest
 
-from ffe_core.errors import UnknownName
+from ffe_core.builtin import BUILTINS
+from ffe_core.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
     from ffe_core.plugins.installed import Installed
@@ -87,6 +88,8 @@ def _find(name: str) -> Installed:
     from ffe_core.plugins.installed import installed
 
     found = {plugin.name: plugin for plugin in installed()}
+    if name in BUILTINS:
+        raise UsageError(f"{name} is built in", hint="ffe's own tests hold the built-in plugins to the same contracts")
     if name not in found:
         raise UnknownName("plugin", name, found)
     return found[name]

@@ -147,3 +147,10 @@ def test_an_address_that_leads_nowhere_is_one_line_without_its_password(ffe: Ffe
 
     assert ran.code in (1, 2)
     assert "s3cret" not in ran.line
+
+
+def test_a_backup_that_is_not_there_is_noticed_before_the_question(ffe: Ffe, tmp_path: Path) -> None:
+    run = ffe("db", "restore", str(tmp_path / "missing.db"))
+
+    assert run.code == 2
+    assert "there is no file" in run.line

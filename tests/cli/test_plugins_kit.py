@@ -140,3 +140,9 @@ def test_a_new_command_runs_as_a_command_of_ffe(real_ffe: Callable[..., Any], si
     assert set(data["closes"]) == {"1m", "5m", "15m", "30m", "1h", "4h", "1d"}
     assert real_ffe("bars", "--", "--").code == 2
     assert "1d" in real_ffe("bars", "BTCUSD").out
+
+
+def test_a_built_in_plugin_is_not_called_unknown(ffe):
+    run = ffe("plugins", "check", "rules")
+    assert run.code == 2
+    assert "rules is built in" in run.line
