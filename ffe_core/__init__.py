@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ffe_core.domain.assets import Asset, AssetKind, DayBoundary, Timeframe
     from ffe_core.domain.clock import Clock, FixedClock, SystemClock
     from ffe_core.domain.decisions import (
+        Agenda,
+        Ask,
         Ballot,
         Briefing,
         BriefRequest,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
         Outcome,
         Proposal,
         RiskContext,
+        Round,
         Ruling,
         RulingOutcome,
         Sizing,
@@ -99,16 +102,17 @@ if TYPE_CHECKING:
     from ffe_core.ports import (
         AggregationStrategy,
         AIProvider,
-        Ask,
+        CheckedProvider,
         Chunk,
         DataSource,
         Executor,
         FlatAccount,
         Holding,
         Platform,
+        Rationed,
+        Readiness,
         Result,
         RiskRule,
-        Round,
         RoundStrategy,
         Series,
         Signals,
@@ -122,8 +126,8 @@ _HOMES = {
     "ffe_core.domain.assets": "Asset AssetKind DayBoundary Timeframe",
     "ffe_core.domain.clock": "Clock FixedClock SystemClock",
     "ffe_core.domain.decisions": (
-        "Ballot BriefRequest Briefing Clamp Decision Note Opinion Outcome Proposal RiskContext Ruling RulingOutcome "
-        "Sizing Trust Verdict"
+        "Agenda Ask Ballot BriefRequest Briefing Clamp Decision Note Opinion Outcome Proposal RiskContext Round Ruling "
+        "RulingOutcome Sizing Trust Verdict"
     ),
     "ffe_core.domain.events": "Alert Severity StateChange",
     "ffe_core.domain.ledger": "LedgerEntry",
@@ -144,8 +148,8 @@ _HOMES = {
     "ffe_core.hookspecs": "AccountLedger LedgerBook Ledgers PluginContext",
     "ffe_core.markers": "hookimpl",
     "ffe_core.ports": (
-        "AIProvider AggregationStrategy Ask Chunk DataSource Executor FlatAccount Holding Platform Result RiskRule "
-        "Round RoundStrategy Series Signals VectorProvider"
+        "AIProvider AggregationStrategy CheckedProvider Chunk DataSource Executor FlatAccount Holding Platform "
+        "Rationed Readiness Result RiskRule RoundStrategy Series Signals VectorProvider"
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -155,6 +159,7 @@ __all__ = [
     "AIProvider",
     "AccountLedger",
     "Action",
+    "Agenda",
     "AggregationStrategy",
     "Alert",
     "Ask",
@@ -170,6 +175,7 @@ __all__ = [
     "CandleShape",
     "Candles",
     "CassetteMiss",
+    "CheckedProvider",
     "Chunk",
     "Clamp",
     "Clock",
@@ -221,6 +227,8 @@ __all__ = [
     "ProviderFailed",
     "Pulse",
     "Quote",
+    "Rationed",
+    "Readiness",
     "Refused",
     "Regime",
     "RequiredPluginFailed",

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 from ffe_core.domain.assets import Asset, Timeframe
 from ffe_core.domain.decisions import (
+    Agenda,
+    Ask,
     Ballot,
     Briefing,
     Note,
     Opinion,
     Proposal,
     RiskContext,
+    Round,
     Ruling,
     Verdict,
 )
@@ -116,6 +119,53 @@ class AIProvider(Named, Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What stands between a provider and its answer; ``None`` where that does not apply or could not be looked at."""
+
+    #: the program that it runs, on the path
+    installed: bool | None = None
+    #: a key or a sign-in that is accepted
+    signed_in: bool | None = None
+    #: the server that it asks, answering
+    reachable: bool | None = None
+    #: the model that settings name, known there
+    model_there: bool | None = None
+    #: what was found, in one line: a version, an address, a reason
+    detail: str = ""
+    #: what to do about it
+    hint: str | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing is known to be missing."""
+        return False not in (self.installed, self.signed_in, self.reachable, self.model_there)
+
+
+@runtime_checkable
+class CheckedProvider(Protocol):
+    """A provider that can say whether it would answer, for ``ffe providers check``."""
+
+    def check(self, *, timeout: float) -> Readiness:
+        """Looks within ``timeout`` seconds and asks no model, so that nothing is spent. Says no rather than raises."""
+        ...
+
+
+@runtime_checkable
+class Rationed(Protocol):
+    """A provider that may be asked only so often; the panel keeps count across processes."""
+
+    @property
+    def per_minute(self) -> int | None:
+        """Questions within any minute, ``None`` for no limit."""
+        ...
+
+    @property
+    def per_day(self) -> int | None:
+        """Questions on one day (UTC), ``None`` for no limit."""
+        ...
+
+
 class Series(Protocol):
     """Candles with indicators that are computed once and shared, for providers that answer per bar."""
 
@@ -157,29 +207,15 @@ class AggregationStrategy(Named, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Whom to ask next, and what to add to their briefing."""
-
-    providers: tuple[str, ...]
-    briefing: Briefing
-    seat: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """A question that was asked and the opinions that came back."""
-
-    ask: Ask
-    opinions: tuple[Opinion, ...]
-
-
 @runtime_checkable
 class RoundStrategy(AggregationStrategy, Protocol):
     """A strategy that asks in rounds, such as a debate."""
 
-    def next_round(self, done: Sequence[Round]) -> Ask | None:
-        """Whom to ask next, or ``None`` when enough has been said. Pure: the engine does the asking."""
+    def next_round(self, agenda: Agenda, done: Sequence[Round]) -> Sequence[Ask]:
+        """What to ask next, all of it at once, or nothing when enough has been said. Pure: the engine does the asking.
+
+        Each question becomes a ``Round``, in order; ``combine`` finds them in the ballot.
+        """
         ...
 
 

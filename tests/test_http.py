@@ -136,11 +136,14 @@ def test_a_deadline_that_has_passed_asks_nobody() -> None:
 
 
 def test_a_refused_connection_says_where_and_that_nothing_was_sent(slept) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with Door(f"http://127.0.0.1:{port}", sleep=slept.append, backoff=1, jitter=lambda: 0.5, timeout=9) as ours:
-        with pytest.raises(NotReached, match=rf"GET http://127.0.0.1:{port}/x: the connection was refused") as caught:
-            ours.get("/x")
+    # Held and not listened on: nobody else can take the port meanwhile.
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        refused = rf"GET http://127.0.0.1:{port}/x: the connection was refused"
+        with Door(f"http://127.0.0.1:{port}", sleep=slept.append, backoff=1, jitter=lambda: 0.5, timeout=9) as ours:
+            with pytest.raises(NotReached, match=refused) as caught:
+                ours.get("/x")
     assert caught.value.hint == f"is anything listening on 127.0.0.1 port {port}?"
     assert slept == [1.05, 2.1]
 

@@ -83,6 +83,8 @@ class Briefing:
     notes: tuple[Note, ...] = ()
     #: indicators that plugins computed, ``plugin.name`` -> value
     indicators: Mapping[str, float] = field(default_factory=dict)
+    #: what whoever is asked is to argue, where a strategy gives out parts; written by the strategy, never by strangers
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,38 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Agenda:
+    """What a strategy that asks in rounds starts from."""
+
+    briefing: Briefing
+    #: whom the user wants to be asked, in that order, and whether each runs on the user's machine
+    panel: Mapping[str, bool]
+    #: the most that is at stake: what is held now, or what an entry would be worth, in quote currency; ``None`` where
+    #: there is no size
+    stake: Decimal | None = None
+    #: premium questions that were asked before on this day (UTC)
+    premium_calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Whom to ask, and with which briefing; a ``premium`` question is counted for the day."""
+
+    providers: tuple[str, ...]
+    briefing: Briefing
+    seat: str = ""
+    premium: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A question that was asked, and what came back: one opinion per provider, failures included."""
+
+    ask: Ask
+    opinions: tuple[Opinion, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ballot:
     """What a strategy combines: opinions and failures in panel order, weights that sum to one over the opinions."""
 
@@ -193,6 +227,9 @@ class Ballot:
     weights: Mapping[str, float]
     history: Sequence[Outcome] = ()
     seed: int = 0
+    #: what a strategy that asks in rounds has asked, and started from
+    rounds: tuple[Round, ...] = ()
+    agenda: Agenda | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,19 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 from ffe_core.domain.assets import Asset, Timeframe
-from ffe_core.domain.decisions import Ballot, Briefing, Note, Opinion, Proposal, RiskContext, Ruling, Verdict
+from ffe_core.domain.decisions import (
+    Agenda,
+    Ask,
+    Ballot,
+    Briefing,
+    Note,
+    Opinion,
+    Proposal,
+    RiskContext,
+    Round,
+    Ruling,
+    Verdict,
+)
 from ffe_core.domain.market import Candles, Quote
 from ffe_core.domain.trading import Fill, Instrument, Order, OrderReport, Portfolio, Position
 from ffe_core.errors import (
@@ -34,7 +46,7 @@ from ffe_core.errors import (
 )
 from ffe_core.plugins.accept import accept, accept_candles
 from ffe_core.plugins.guard import BadAnswer, Guard, as_it_is, describe, private
-from ffe_core.ports import Ask, Chunk, Holding, Result, Round, Series, Signals
+from ffe_core.ports import Chunk, Holding, Readiness, Result, Series, Signals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -219,6 +231,43 @@ class _WithVectors(GuardedProvider):
         )
 
 
+class _WithReadiness(GuardedProvider):
+    def check(self, *, timeout: float) -> Readiness:
+        return self._guard.call(
+            self._what("check"),
+            self._bare.check,
+            timeout=timeout,
+            deadline=timeout + GRACE,
+            passing=(ProviderFailed, SettingsError),
+            failure=_provider_failed,
+            check=lambda answer: accept(Readiness, answer),
+        )
+
+
+class _WithRation(GuardedProvider):
+    def __init__(self, bare: Any, guard: Guard, name: str) -> None:
+        super().__init__(bare, guard, name)
+        self._per_minute = _ration(bare.per_minute)
+        self._per_day = _ration(bare.per_day)
+
+    @property
+    def per_minute(self) -> int | None:
+        return self._per_minute
+
+    @property
+    def per_day(self) -> int | None:
+        return self._per_day
+
+
+def _ration(answer: object) -> int | None:
+    if answer is None:
+        return None
+    calls = accept(int, answer)
+    if calls < 1:
+        raise BadAnswer(f"may be asked {calls} times")
+    return calls
+
+
 class _SeriesView:
     """A series as a rule may see it: what it remembers is shared with the other rules, so nothing can be written."""
 
@@ -273,13 +322,17 @@ def _verdict(answer: object) -> Verdict:
 
 
 class _WithRounds(GuardedStrategy):
-    def next_round(self, done: Sequence[Round]) -> Ask | None:
+    def next_round(self, agenda: Agenda, done: Sequence[Round]) -> Sequence[Ask]:
         return self._guard.call(
-            self._what("next_round"),
-            self._bare.next_round,
-            tuple(done),
-            check=lambda answer: None if answer is None else accept(Ask, answer),
+            self._what("next_round"), self._bare.next_round, agenda, tuple(done), passing=(ValueError,), check=_asks
         )
+
+
+def _asks(answer: object) -> tuple[Ask, ...]:
+    asks = accept(tuple[Ask, ...], answer)
+    if any(not ask.providers for ask in asks):
+        raise BadAnswer("answered a question to nobody")
+    return asks
 
 
 class GuardedRule(Guarded):
@@ -452,6 +505,8 @@ _ABILITIES: dict[str, type[Guarded]] = {
     "Catalogued": _WithHoldings,
     "VectorProvider": _WithVectors,
     "RoundStrategy": _WithRounds,
+    "CheckedProvider": _WithReadiness,
+    "Rationed": _WithRation,
     "MarkToMarket": _WithMarks,
     "FlatAccount": _WithFlat,
 }

@@ -11,11 +11,13 @@ from typing import Any
 from ffe_core.errors import UsageError
 from ffe_core.ports import (
     Catalogued,
+    CheckedProvider,
     FlatAccount,
     MacroSource,
     MarkToMarket,
     NewsSource,
     QuoteSource,
+    Rationed,
     RoundStrategy,
     VectorProvider,
 )
@@ -24,7 +26,7 @@ NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 #: what an object of a kind may be able to do besides; read once from the bare object
 CAPABILITIES: dict[str, tuple[type, ...]] = {
     "source": (QuoteSource, NewsSource, MacroSource, Catalogued),
-    "provider": (VectorProvider,),
+    "provider": (VectorProvider, CheckedProvider, Rationed),
     "strategy": (RoundStrategy,),
     "platform": (MarkToMarket, FlatAccount),
 }

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ffe_core.testing.ledger import MemoryLedger, MemoryLedgers
     from ffe_core.testing.samples import (
         HeardLog,
+        make_agenda,
         make_ballot,
         make_briefing,
         make_candles,
@@ -65,7 +66,7 @@ _HOMES = {
     "ffe_core.testing.fakes": "FakeExecutor FakeProvider FakeRule FakeRuleProvider FakeSource FakeStrategy",
     "ffe_core.testing.ledger": "MemoryLedger MemoryLedgers",
     "ffe_core.testing.samples": (
-        "HeardLog make_ballot make_briefing make_candles make_context make_market make_opinion make_order "
+        "HeardLog make_agenda make_ballot make_briefing make_candles make_context make_market make_opinion make_order "
         "make_portfolio make_proposal make_pulse make_risk_context"
     ),
     "ffe_core.testing.series": "CandleSeries",
@@ -99,6 +100,7 @@ __all__ = [
     "QuoteSourceContract",
     "RiskRuleContract",
     "VectorProviderContract",
+    "make_agenda",
     "make_ballot",
     "make_briefing",
     "make_candles",

@@ -12,7 +12,7 @@ from typing import Any
 
 from ffe_core.domain.assets import PULSE_TIMEFRAMES, Asset, Timeframe
 from ffe_core.domain.clock import Clock, FixedClock, from_ms, to_ms
-from ffe_core.domain.decisions import Ballot, Briefing, Opinion, Proposal, RiskContext, Sizing
+from ffe_core.domain.decisions import Agenda, Ballot, Briefing, Opinion, Proposal, RiskContext, Sizing
 from ffe_core.domain.market import (
     Candles,
     Confluence,
@@ -174,6 +174,12 @@ def make_briefing(asset: Asset | str = "BTCUSD", **changes: Any) -> Briefing:
 
 def make_opinion(provider: str = "fake", action: Action = Action.BUY, confidence: int = 70, **changes: Any) -> Opinion:
     made = Opinion(provider, "scripted", action, confidence, f"{provider} says {action}", horizon=24, local=True)
+    return replace(made, **changes)
+
+
+def make_agenda(panel: int = 3, **changes: Any) -> Agenda:
+    """A panel of ``panel`` providers p0, p1, ... of which every other one is local."""
+    made = Agenda(make_briefing(), {f"p{index}": index % 2 == 0 for index in range(panel)}, Decimal(500))
     return replace(made, **changes)
 
 

@@ -45,7 +45,6 @@ def test_every_whole_python_block_of_the_document_runs_and_every_fragment_is_pyt
         if text in whole:
             # The contracts it declares are run by the tests of the contracts; here it is enough that names are right.
             exec(code, {"__name__": __name__})
-    sys.modules.pop("ffe_band", None)
 
 
 def test_the_documented_plugin_keeps_the_contract() -> None:

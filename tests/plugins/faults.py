@@ -12,13 +12,14 @@ from types import SimpleNamespace
 from typing import Any
 
 from ffe_core.domain.assets import Asset, Timeframe
-from ffe_core.domain.decisions import Note, Opinion, Ruling, RulingOutcome, Trust, Verdict
+from ffe_core.domain.decisions import Ask, Note, Opinion, Round, Ruling, RulingOutcome, Trust, Verdict
 from ffe_core.domain.market import Candles, Quote
 from ffe_core.domain.trading import Action, Fill, OrderReport, OrderState, Position, Side
 from ffe_core.errors import FfeError, PlatformError, PluginError, ProviderFailed, SourceFailed, Unknown
-from ffe_core.ports import Ask, Chunk, Holding, Result, Round, Signals
+from ffe_core.ports import Chunk, Holding, Readiness, Result, Signals
 from ffe_core.testing.samples import (
     NOON,
+    make_agenda,
     make_ballot,
     make_briefing,
     make_candles,
@@ -81,11 +82,12 @@ BRIEFING, BALLOT, PROPOSAL, CONTEXT = (
     make_proposal(),
     make_risk_context(),
 )
+AGENDA = make_agenda()
 ROUNDS = [Round(Ask(("a",), BRIEFING), BALLOT.opinions)]
 PRICES = {"BTCUSD": Decimal(10)}
 CHUNKS = [Chunk(0, {"n": [1]}), Chunk(1, {"n": [2]})]
 #: everything that methods are handed, to be compared after a plugin had its way with it
-INPUTS = (BRIEFING, BALLOT, PROPOSAL, CONTEXT, ORDER, POSITION, ROUNDS, PRICES, CHUNKS)
+INPUTS = (BRIEFING, BALLOT, PROPOSAL, CONTEXT, ORDER, POSITION, AGENDA, ROUNDS, PRICES, CHUNKS)
 
 
 def _note() -> Note:
@@ -130,6 +132,14 @@ METHODS = [
         lambda: Opinion("", "m", Action.BUY, 60, "because", latency_ms=1.0),
         ProviderFailed,
     ),
+    Method(
+        "provider",
+        "check",
+        lambda it: it.check(timeout=0.01),
+        lambda: Readiness(reachable=True, detail="there"),
+        ProviderFailed,
+        "CheckedProvider",
+    ),
     Method("provider", "with_params", lambda it: it.with_params(n=3), lambda: None, PluginError, "VectorProvider"),
     Method(
         "provider",
@@ -143,11 +153,10 @@ METHODS = [
     Method(
         "strategy",
         "next_round",
-        lambda it: it.next_round(ROUNDS),
-        lambda: Ask(("a",), BRIEFING),
+        lambda it: it.next_round(AGENDA, ROUNDS),
+        lambda: [Ask(("a",), BRIEFING)],
         PluginError,
         "RoundStrategy",
-        optional=True,
     ),
     Method(
         "rule",

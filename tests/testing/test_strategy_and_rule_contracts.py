@@ -127,8 +127,8 @@ class Asking(FakeStrategy):
 
     rounds = 2
 
-    def next_round(self, done: Any) -> Ask | None:
-        return Ask(("p0",), make_briefing()) if len(done) < self.rounds else None
+    def next_round(self, agenda: Any, done: Any) -> tuple[Ask, ...]:
+        return (Ask(("p0",), make_briefing()),) if len(done) < self.rounds else ()
 
 
 def test_rounds_that_end_pass_and_rounds_without_end_are_told() -> None:
@@ -136,12 +136,12 @@ def test_rounds_that_end_pass_and_rounds_without_end_are_told() -> None:
         rounds = 10**9
 
     class Asks(Asking):
-        def next_round(self, done: Any) -> Ask | None:
-            return Ask((), make_briefing())
+        def next_round(self, agenda: Any, done: Any) -> tuple[Ask, ...]:
+            return (Ask((), make_briefing()),)
 
     class Moody(Asking):
-        def next_round(self, done: Any) -> Ask | None:
-            return Ask((f"p{next(counter)}",), make_briefing())
+        def next_round(self, agenda: Any, done: Any) -> tuple[Ask, ...]:
+            return (Ask((f"p{next(counter)}",), make_briefing()),)
 
     check = "test_rounds_come_to_an_end"
     assert outcome(contract(AggregationStrategyContract, Asking), check) is None

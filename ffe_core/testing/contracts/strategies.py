@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from ffe_core.domain.decisions import Ballot, Opinion, Verdict
+from ffe_core.domain.decisions import Ask, Ballot, Opinion, Round, Verdict
 from ffe_core.domain.trading import Action
-from ffe_core.ports import AggregationStrategy, Ask, Round, RoundStrategy
+from ffe_core.ports import AggregationStrategy, RoundStrategy
 from ffe_core.testing.contracts.base import Contract, ContractBroken, broken, not_applicable, require, spelled
-from ffe_core.testing.samples import make_ballot, make_opinion
+from ffe_core.testing.samples import make_agenda, make_ballot, make_opinion
 
 BUY, SELL, HOLD = Action.BUY, Action.SELL, Action.HOLD
 MOST_ROUNDS = 20
@@ -117,12 +117,18 @@ class AggregationStrategyContract(Contract):
         made = self.make()
         if not isinstance(made, RoundStrategy):
             not_applicable("this strategy asks once")
+        agenda = make_agenda()
         done: list[Round] = []
         for _ in range(MOST_ROUNDS):
-            asked = made.next_round(tuple(done))
-            require(spelled(asked) == spelled(made.next_round(tuple(done))), "the same rounds gave different questions")
-            if asked is None:
+            try:
+                asked = made.next_round(agenda, tuple(done))
+            except ValueError:
                 return
-            require(isinstance(asked, Ask) and asked.providers, f"{asked!r:.60} asks nobody")
-            done.append(Round(asked, tuple(make_opinion(name) for name in asked.providers)))
+            again = made.next_round(agenda, tuple(done))
+            require(spelled(asked) == spelled(again), "the same rounds gave different questions")
+            if not asked:
+                return
+            for ask in asked:
+                require(isinstance(ask, Ask) and ask.providers, f"{ask!r:.60} asks nobody")
+                done.append(Round(ask, tuple(make_opinion(name) for name in ask.providers)))
         broken(f"after {MOST_ROUNDS} rounds it still asks")
