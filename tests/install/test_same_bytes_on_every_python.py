@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from ffe_core.domain.codec import canonical_json
+from ffe_core.settings import load_settings
+from ffe_core.store import Store
 from tests.conftest import clean_environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +59,8 @@ def make_environment(folder: Path) -> list[str]:
 def other_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The other Python in an environment with this checkout, installed with the pinned versions."""
     folder = tmp_path_factory.mktemp("other") / "venv"
-    command = [*make_environment(folder), "--constraint", str(ROOT / "constraints.txt"), str(ROOT)]
+    ours = [str(ROOT), str(ROOT / "plugins" / "ffe-ollama")]
+    command = [*make_environment(folder), "--constraint", str(ROOT / "constraints.txt"), *ours]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
     if done.returncode:
         pytest.skip(f"service: ffe cannot be installed on Python {OTHER}: {done.stderr.strip()[-500:]}")
@@ -78,12 +81,15 @@ class Ffe:
         self.python, self.place = python, place
         self.environment = {**clean_environment(place / "home"), "FFE_PLUGINS": "", **environment}
 
-    def __call__(self, *arguments: str) -> Any:
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         # Away from the checkout, so that each Python runs what is installed in it.
-        done = subprocess.run(
+        return subprocess.run(
             [self.python, "-m", "ffe_core.cli", *arguments, "--json"],
             cwd=self.place, env=self.environment, capture_output=True, text=True, check=False, timeout=100,
         )  # fmt: skip
+
+    def __call__(self, *arguments: str) -> Any:
+        done = self.run(*arguments)
         assert done.returncode == 0, (arguments, done.stderr[-2000:])
         return json.loads(done.stdout)["data"]
 
@@ -146,3 +152,125 @@ def test_each_python_replays_the_cassette_of_the_other(other_python: Path, tmp_p
         reader.environment["FFE_PLUGINS__DEMO__SEED"] = "99"
         assert reader.decide(*question, "replay") == recorded
         del reader.environment["FFE_PLUGINS__DEMO__SEED"]
+
+
+# A day of a panel with a model in it
+
+
+DAY = "2023-03-10"
+PANEL = ["local", "trend_adx", "rsi_reversion", "ollama"]
+#: hours at which the model's server answers with an error
+BROKEN = (3, 11, 17)
+#: loaded by every Python that finds it on its path: a line for each attempt to reach anybody, and no socket at all
+UNPLUGGED = """\
+import os, sys
+
+def unplug(event, arguments):
+    if event.startswith("socket."):
+        if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
+            with open(os.environ["_ATTEMPTS"], "a") as file:
+                print(event, arguments[-1], file=file)
+        raise OSError("unplugged")
+
+sys.addaudithook(unplug)
+"""
+
+
+def unplug(ffe: Ffe) -> Path:
+    """From now on ``ffe`` has no network; returns the file that names each attempt to use it."""
+    (ffe.place / "unplugged").mkdir()
+    (ffe.place / "unplugged" / "sitecustomize.py").write_text(UNPLUGGED, encoding="utf-8")
+    attempts = ffe.place / "attempts"
+    ffe.environment |= {"PYTHONPATH": str(ffe.place / "unplugged"), "_ATTEMPTS": str(attempts)}
+    return attempts
+
+
+def hour_of_day(hour: int) -> list[str]:
+    return ["BTCUSD", "--source", "files", "--provider", "ensemble", "--at", f"{DAY}T{hour:02}:00:00Z"]
+
+
+def a_day(ffe: Ffe, tape: str, before: Callable[[int], None] = lambda hour: None) -> list[bytes]:
+    """What each hour printed, then what each stored, in canonical bytes."""
+    made = []
+    for hour in range(24):
+        before(hour)
+        told = ffe("analyze", *hour_of_day(hour), "--cassette", tape)
+        assert [opinion["provider"] for opinion in told["opinions"]] == PANEL
+        made.append(canonical_json(stripped(told)))
+    with Store.open(load_settings(env={}, home=Path(ffe.environment["FFE_HOME"]))) as store:
+        stored = store.newest(24)
+    return made + [canonical_json(stripped(record.record)) for record in reversed(stored)]
+
+
+@pytest.fixture
+def panel(market_data: Path, tmp_path: Path) -> dict[str, str]:
+    return {
+        "FFE_PLUGINS": "ollama",
+        "FFE_PLUGINS__FILES__PATH": str(market_data),
+        "FFE_PLUGINS__OLLAMA__MODEL": "llama3.2:3b",
+        "FFE_AI__PROVIDERS": json.dumps(PANEL),
+        "FFE_CASSETTE__DIR": str(tmp_path / "world"),
+    }
+
+
+@pytest.mark.timeout(600)
+def test_a_day_of_a_panel_is_asked_once_and_replayed_by_each_python_with_the_network_unplugged(
+    other_python: Path, tmp_path: Path, panel: dict[str, str]
+) -> None:
+    standin = pytest.importorskip("ffe_ollama.standin")
+    answers = [("BUY", 61), ("SELL", 73), ("HOLD", 55)]
+    with standin.OllamaStandIn() as server:
+        live = Ffe(Path(sys.executable), tmp_path / "live", **panel, OLLAMA_HOST=server.url)
+
+        def next_hour(hour: int) -> None:
+            action, confidence = answers[hour % 3]
+            reasoning = f"At {hour} o'clock the averages of the last days say so."
+            said = {"reasoning": reasoning, "action": action, "confidence": confidence, "amount": 0}
+            broken = standin.refused(500, f"llama runner process has terminated at {hour}")
+            server.usual = broken if hour in BROKEN else json.dumps(said)
+
+        recorded = a_day(live, "record", next_hour)
+        # An hour whose question failed with 500 was asked twice.
+        assert len(server.chats) == 24 + len(BROKEN)
+    assert len(set(recorded)) == 48
+    told = [json.loads(printed)["ensemble_metadata"] for printed in recorded[:24]]
+    assert [hour for hour, meta in enumerate(told) if meta["providers_failed"]] == list(BROKEN)
+    for hour in BROKEN:
+        assert f"terminated at {hour}" in told[hour]["providers_failed"]["ollama"]
+
+    replays = [
+        Ffe(python, tmp_path / place, **panel, OLLAMA_HOST=server.url)
+        for python, place in ((Path(sys.executable), "here"), (other_python, "there"))
+    ]
+    attempts = [unplug(ffe) for ffe in replays]
+    with ThreadPoolExecutor(2) as both:
+        for again in both.map(a_day, replays, ["replay", "replay"]):
+            assert [hour for hour, bytes_ in enumerate(again) if bytes_ != recorded[hour]] == []
+    assert not any(file.exists() for file in attempts)
+
+
+def test_a_miss_ends_with_4_and_the_models_server_hears_nothing(tmp_path: Path, panel: dict[str, str]) -> None:
+    standin = pytest.importorskip("ffe_ollama.standin")
+    with standin.OllamaStandIn() as server:
+        ffe = Ffe(Path(sys.executable), tmp_path / "here", **panel, OLLAMA_HOST=server.url)
+        ffe("analyze", *hour_of_day(5), "--cassette", "record")
+        heard = len(server.requests)
+        assert heard
+        ffe.environment["FFE_PLUGINS__OLLAMA__TEMPERATURE"] = "0.5"
+        for hour in (5, 6):
+            done = ffe.run("analyze", *hour_of_day(hour), "--cassette", "replay")
+            assert done.returncode == 4, done.stderr
+            assert json.loads(done.stdout)["error"]["type"] == "CassetteMiss"
+        assert len(server.requests) == heard
+        assert len(ffe("history")) == 1
+
+
+def test_what_unplugs_the_network_does_so(tmp_path: Path, panel: dict[str, str]) -> None:
+    standin = pytest.importorskip("ffe_ollama.standin")
+    with standin.OllamaStandIn() as server:
+        ffe = Ffe(Path(sys.executable), tmp_path / "here", **panel, OLLAMA_HOST=server.url)
+        attempts = unplug(ffe)
+        told = ffe("analyze", *hour_of_day(5))
+        assert list(told["ensemble_metadata"]["providers_failed"]) == ["ollama"]
+        assert attempts.read_text("utf-8").startswith("socket.")
+        assert not server.requests
