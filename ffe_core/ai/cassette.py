@@ -286,6 +286,14 @@ def taped_notes(
     return _restored(question, lambda: tuple(restore(Note, note) for note in answer["notes"]))
 
 
+def taped_number(cassette: Cassette, kind: str, briefing: Briefing, live: Callable[[], int]) -> int:
+    """A number that the run depends on, such as what is left of an allowance."""
+    asked = {"asset": briefing.asset, "as_of": briefing.as_of}
+    question = Question(kind, "", "", asked, f"{kind} for {briefing.asset} at {iso(briefing.as_of)}")
+    answer = cassette.answer(question, lambda: {"number": live()})
+    return _restored(question, lambda: int(answer["number"]))
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a provider comes from: its plugin, and those of the plugin's settings that may reach the model."""

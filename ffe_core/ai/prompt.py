@@ -95,6 +95,7 @@ def _blocks(briefing: Briefing) -> list[_Block]:
         _Block("last bar", _shape(briefing.market.shape), 5),
         _Block("further indicators", _indicators(briefing), 6),
         _Block("data", envelope(untrusted), 7),
+        _Block("your part", briefing.part, 0),
         _Block("answer", ANSWER_FORM, 0),
     ]
 

@@ -8,6 +8,7 @@ BUILTINS: dict[str, str] = {
     "files": "ffe_core.builtin.files",
     "rules": "ffe_core.builtin.rules",
     "voting": "ffe_core.builtin.voting",
+    "rounds": "ffe_core.builtin.rounds",
     "skills": "ffe_core.builtin.skills",
     "gate": "ffe_core.builtin.gate",
     "paper": "ffe_core.builtin.paper",

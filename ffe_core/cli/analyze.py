@@ -140,6 +140,8 @@ def _tape(engine: Engine, cassette: str, folder: Path | None) -> None:
 def _fail_without_an_answer(decisions: list[Decision]) -> None:
     """A stored decision that nobody gave is a failure of the run, told after it was printed."""
     for decision in decisions:
+        if decision.ensemble_metadata.get("no_decision"):
+            raise ProviderFailed(decision.reasoning, hint="`ffe providers check` says who can be asked")
         if decision.ensemble_metadata["fallback_tier"] == "no_provider":
             failed = decision.ensemble_metadata["providers_failed"]
             reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())

@@ -189,23 +189,27 @@ class Agenda:
     """What a strategy that asks in rounds starts from."""
 
     briefing: Briefing
-    #: whom the user wants to be asked, in that order, and whether each runs on the user's machine
-    panel: Mapping[str, bool]
+    #: whom the user wants to be asked, in that order, and who of them runs on the user's machine
+    panel: tuple[str, ...]
+    local: tuple[str, ...] = ()
     #: the most that is at stake: what is held now, or what an entry would be worth, in quote currency; ``None`` where
     #: there is no size
     stake: Decimal | None = None
-    #: premium questions that were asked before on this day (UTC)
-    premium_calls: int = 0
+    #: premium questions that may still be asked on this day (UTC), counted no further than one decision can use
+    premium_left: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Whom to ask, and with which briefing; a ``premium`` question is counted for the day."""
+    """Whom to ask, and with which briefing. ``seat`` is the strategy's own name for the question."""
 
     providers: tuple[str, ...]
     briefing: Briefing
     seat: str = ""
+    #: counted for the day
     premium: bool = False
+    #: whether the confidence that comes back claims to be a probability; an advocate's does not
+    calibratable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,21 +8,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Self
 
 from ffe_core.domain.assets import Asset, Timeframe
 from ffe_core.domain.clock import Clock, SystemClock, iso, require_utc
-from ffe_core.domain.decisions import BriefRequest, Decision, Opinion
+from ffe_core.domain.decisions import Ask, BriefRequest, Decision, Opinion, Round
 from ffe_core.domain.market import Candles, Regime
+from ffe_core.domain.threads import start
 from ffe_core.domain.trading import Instrument, Mode, Portfolio
 from ffe_core.engine.answers import Answers
 from ffe_core.engine.decide import DecisionInputs, decide, decision_of
 from ffe_core.engine.record import Part, Parts, describe_candles, record_of, restore_decision
 from ffe_core.engine.replay import Replayed, replay_record
+from ffe_core.engine.rounds import agenda_of, answers_of, rounds_of
 from ffe_core.ensemble.tiers import FALLBACK_STRATEGIES, EnsembleRules
 from ffe_core.errors import DataError, FfeError, SafetyRefusal, UsageError
-from ffe_core.ports import AIProvider, FlatAccount, MarkToMarket, Platform
+from ffe_core.ports import AIProvider, FlatAccount, MarkToMarket, Platform, RoundStrategy
 from ffe_core.risk.sizing import Exits, Kelly, SizingRules
 
 if TYPE_CHECKING:
@@ -268,14 +270,41 @@ class Engine:
         ``named`` and cannot have is a failure.
         """
         briefing = gathered.inputs.briefing
-        answers = self.answers.opinions(panel, briefing)
+        inputs, answers = self._heard(gathered.inputs, panel)
         opinions = tuple(answer for answer in answers if answer.asked or answer.provider in named)
         left_out = [f"{answer.provider} is left out: {answer.error}" for answer in answers if answer not in opinions]
         stand_ins: tuple[Opinion, ...] = ()
         if self.settings.ai.fallback == "local" and not any(opinion.is_vote for opinion in opinions):
             left = {name: self.registry.require("provider", name) for name in STAND_INS if name not in panel}
             stand_ins = self.answers.opinions(left, briefing)
-        return replace(gathered.inputs, opinions=opinions, fallback_opinions=stand_ins), left_out
+        return replace(inputs, opinions=opinions, fallback_opinions=stand_ins), left_out
+
+    def _heard(
+        self, inputs: DecisionInputs, panel: Mapping[str, AIProvider]
+    ) -> tuple[DecisionInputs, tuple[Opinion, ...]]:
+        """All of the panel at once, or in rounds where the strategy wants it so; a panel of one is simply asked."""
+        offer = self.registry.strategies.get(self.settings.ensemble.strategy)
+        if offer is not None and isinstance(offer.object, RoundStrategy) and len(panel) > 1:
+            local = [name for name, provider in panel.items() if provider.local]
+            agenda = agenda_of(inputs, list(panel), local, self.answers.premium_left(inputs.briefing))
+            rounds = rounds_of(offer.object, agenda, self._ask_all)
+            if rounds:
+                return replace(inputs, agenda=agenda, rounds=rounds), answers_of(rounds)
+        return inputs, self.answers.opinions(panel, inputs.briefing)
+
+    def _ask_all(self, asks: Sequence[Ask]) -> list[Round]:
+        """Several questions at the same time. Raises what ``Answers.opinions`` does, and for unknown providers."""
+        panels = [{name: self.registry.require("provider", name) for name in ask.providers} for ask in asks]
+        heard = [
+            start(partial(self.answers.opinions, panel, ask.briefing, premium=ask.premium), name="ffe ask")
+            for ask, panel in zip(asks, panels, strict=True)
+        ]
+        return [
+            Round(
+                ask, tuple(replace(each, calibratable=each.calibratable and ask.calibratable) for each in one.result())
+            )
+            for ask, one in zip(asks, heard, strict=True)
+        ]
 
     # the account that sizes
 

@@ -14,7 +14,9 @@ from ffe_core.ports import AIProvider
 
 if TYPE_CHECKING:
     from ffe_core.ai.cassette import Cassette, Origin
+    from ffe_core.ai.panel import Asking
     from ffe_core.market.feed import Feed
+    from ffe_core.net.limiter import RateLimiter
     from ffe_core.plugins import Registry
     from ffe_core.settings import Settings
 
@@ -77,14 +79,36 @@ class Answers:
 
         return taped_notes(self.cassette, request, self.registry.noting, lambda: self.registry.notes(request))
 
-    def opinions(self, panel: Mapping[str, AIProvider], briefing: Briefing) -> tuple[Opinion, ...]:
-        """One answer per provider, in the order of the panel. Raises ``BudgetSpent``, ``CassetteMiss``."""
+    def premium_left(self, briefing: Briefing) -> int:
+        """Premium questions that may still be asked today (UTC); a replay is told what its recording was."""
+        left = self.settings.ensemble.premium_calls_per_day - self._premium().usage().day
+        if self.cassette is None:
+            return left
+        from ffe_core.ai.cassette import taped_number
+
+        return taped_number(self.cassette, "premium_left", briefing, lambda: left)
+
+    def _premium(self) -> RateLimiter:
+        """Counts premium questions, over all processes; whether one may be asked is the strategy's to decide."""
+        from ffe_core.net.limiter import Allowance, RateLimiter
+        from ffe_core.net.state import FileState
+
+        return RateLimiter("premium questions", Allowance(), self.clock, store=FileState(self.settings.paths.state))
+
+    def opinions(
+        self, panel: Mapping[str, AIProvider], briefing: Briefing, *, premium: bool = False
+    ) -> tuple[Opinion, ...]:
+        """One answer per provider, in the order of the panel; ``premium`` questions are counted for the day.
+
+        Raises ``BudgetSpent``, ``CassetteMiss``.
+        """
         from ffe_core.ai.cost import Meter, Spending
         from ffe_core.ai.panel import ask_panel
 
         spending = Spending(self.settings.paths.spending)
         meter = Meter(self.settings.ai.prices, spending, self.clock, self.budget_usd)
-        asking = meter.over(partial(ask_panel, timeout=self.settings.ai.timeout))
+        asking: Asking = partial(ask_panel, timeout=self.settings.ai.timeout)
+        asking = meter.over(_counted(asking, self._premium()) if premium else asking)
         if self.cassette is not None:
             from ffe_core.ai.cassette import taped
 
@@ -108,3 +132,14 @@ class Answers:
             for opinion in opinions
             if opinion.is_vote and opinion.cost_usd is None
         )
+
+
+def _counted(ask: Asking, limiter: RateLimiter) -> Asking:
+    """``ask``, with every provider that is really asked counted."""
+
+    def answers(panel: Mapping[str, AIProvider], briefing: Briefing) -> tuple[Opinion, ...]:
+        for _ in panel:
+            limiter.acquire()
+        return ask(panel, briefing)
+
+    return answers

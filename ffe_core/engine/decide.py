@@ -9,7 +9,17 @@ from decimal import Decimal
 from typing import Any
 
 from ffe_core.domain.assets import AssetKind
-from ffe_core.domain.decisions import Briefing, Decision, Opinion, Outcome, Proposal, RiskContext, Verdict
+from ffe_core.domain.decisions import (
+    Agenda,
+    Briefing,
+    Decision,
+    Opinion,
+    Outcome,
+    Proposal,
+    RiskContext,
+    Round,
+    Verdict,
+)
 from ffe_core.domain.trading import Action, Effect, Instrument, Portfolio, Reservation, TradingState
 from ffe_core.ensemble.tiers import RULE_FALLBACK, EnsembleRules, ballot_of, combine
 from ffe_core.ports import AggregationStrategy, RiskRule
@@ -39,6 +49,9 @@ class DecisionInputs:
     seed: int = 0
     #: what had come of earlier decisions, for strategies that learn
     history: tuple[Outcome, ...] = ()
+    #: what a strategy that asks in rounds started from, and what it asked; ``opinions`` are what came of it
+    agenda: Agenda | None = None
+    rounds: tuple[Round, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +85,16 @@ def decide(inputs: DecisionInputs, strategies: Mapping[str, AggregationStrategy]
 def _verdict(inputs: DecisionInputs, strategies: Mapping[str, AggregationStrategy]) -> tuple[Verdict, bool]:
     """The verdict, and whether it is the rules' stand-in for a panel that failed as a whole."""
     asset, as_of = inputs.briefing.asset, inputs.briefing.as_of
-    ballot = ballot_of(asset, as_of, inputs.opinions, inputs.ensemble, history=inputs.history, seed=inputs.seed)
+    ballot = ballot_of(
+        asset,
+        as_of,
+        inputs.opinions,
+        inputs.ensemble,
+        history=inputs.history,
+        seed=inputs.seed,
+        rounds=inputs.rounds,
+        agenda=inputs.agenda,
+    )
     verdict = combine(ballot, strategies, inputs.ensemble)
     if ballot.opinions or not any(opinion.is_vote for opinion in inputs.fallback_opinions):
         return verdict, False

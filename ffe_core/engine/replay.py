@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from ffe_core.domain.codec import canonical_json, plain
-from ffe_core.engine.decide import decide, decision_of
+from ffe_core.engine.decide import DecisionInputs, decide, decision_of
 from ffe_core.engine.record import Part, Record, read_record
-from ffe_core.errors import PluginError, VerificationFailed
-from ffe_core.ports import AggregationStrategy, RiskRule
+from ffe_core.engine.rounds import asked_again
+from ffe_core.errors import PluginError, ProviderFailed, VerificationFailed
+from ffe_core.ports import AggregationStrategy, RiskRule, RoundStrategy
 
 #: written by the store or read from the wall clock: not computed, so not compared
 _GIVEN = ("id", "created_at", "hash", "previous_hash")
@@ -40,8 +41,9 @@ def replay_record(
     rules: Mapping[str, RiskRule],
     plugins: Mapping[str, str],
 ) -> Replayed:
-    """Recomputes verdict, size and rulings from the record's own inputs; recorded settings win over present ones.
+    """Recomputes opinions, questions, verdict, size and rulings from the record's own inputs.
 
+    Replies are read again as they came; an opinion without one is an input. Recorded settings win over present ones.
     Raises ``PluginError`` where a plugin that took part is absent or of another version, ``VerificationFailed`` where
     the record cannot be read.
     """
@@ -50,17 +52,56 @@ def replay_record(
     except (ValueError, KeyError, TypeError) as error:
         raise VerificationFailed(f"the record cannot be read: {error}") from error
     _same_plugins(held, plugins)
-    decided = decide(
-        held.inputs,
-        {part.name: _there(strategies, part) for part in held.parts["strategies"]},
-        [_there(rules, part) for part in held.parts["rules"]],
-    )
+    present = {part.name: _there(strategies, part) for part in held.parts["strategies"]}
+    decided = decide(held.inputs, present, [_there(rules, part) for part in held.parts["rules"]])
     decision_id = str(held.decision["id"])
     again = plain(decision_of(decision_id, datetime.fromisoformat(held.decision["created_at"]), held.inputs, decided))
     before = {name: value for name, value in held.decision.items() if name not in _GIVEN}
     after = {name: value for name, value in again.items() if name not in _GIVEN}
-    same = canonical_json(before) == canonical_json(after)
-    return Replayed(decision_id, same, () if same else tuple(_differences(before, after)))
+    found = [*_reread(held.inputs), *_asked(held.inputs, present)]
+    if canonical_json(before) != canonical_json(after):
+        found += _differences(before, after)
+    return Replayed(decision_id, not found, tuple(found))
+
+
+def _reread(inputs: DecisionInputs) -> Iterator[Difference]:
+    """Where a reply says something else when it is read again."""
+    from ffe_core.ai.reply import read_reply
+
+    opinions = (*inputs.opinions, *inputs.fallback_opinions, *(one for held in inputs.rounds for one in held.opinions))
+    for opinion in dict.fromkeys(opinions):
+        if opinion.raw_reply is None or opinion.prompt is None:
+            continue
+        path = f"opinions.{opinion.provider}"
+        try:
+            again = read_reply(
+                opinion.raw_reply,
+                provider=opinion.provider,
+                model=opinion.model,
+                horizon=inputs.briefing.horizon,
+                prompt=opinion.prompt,
+            )
+        except ProviderFailed as error:
+            if opinion.is_vote:
+                yield Difference(path, opinion.reasoning, f"cannot be read: {error.message}")
+            continue
+        if not opinion.is_vote:
+            yield Difference(path, f"could not be read: {opinion.error}", again.reasoning)
+            continue
+        for name in ("action", "confidence", "reasoning", "amount", "ignored_members"):
+            before, after = plain(getattr(opinion, name)), plain(getattr(again, name))
+            if before != after:
+                yield Difference(f"{path}.{name}", before, after)
+
+
+def _asked(inputs: DecisionInputs, strategies: Mapping[str, AggregationStrategy]) -> Iterator[Difference]:
+    """Where a strategy that asks in rounds would ask something else after the same answers."""
+    strategy = strategies.get(inputs.ensemble.strategy)
+    if inputs.agenda is None or not isinstance(strategy, RoundStrategy):
+        return
+    for place, ask in asked_again(strategy, inputs.agenda, inputs.rounds):
+        recorded = plain(inputs.rounds[place].ask) if place < len(inputs.rounds) else None
+        yield from _differences(recorded, plain(ask), f"rounds[{place}]")
 
 
 def _same_plugins(held: Record, present: Mapping[str, str]) -> None:

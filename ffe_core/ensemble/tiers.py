@@ -15,7 +15,7 @@ from typing import Any
 
 from ffe_core.domain.assets import Asset
 from ffe_core.domain.codec import plain
-from ffe_core.domain.decisions import Ballot, Opinion, Outcome, Verdict
+from ffe_core.domain.decisions import Agenda, Ballot, Opinion, Outcome, Round, Verdict
 from ffe_core.domain.trading import Action
 from ffe_core.ensemble.quorum import Adjustment, adjust
 from ffe_core.ensemble.weights import as_floats, original_weights, renormalise
@@ -47,6 +47,8 @@ def ballot_of(
     *,
     history: Sequence[Outcome] = (),
     seed: int = 0,
+    rounds: Sequence[Round] = (),
+    agenda: Agenda | None = None,
 ) -> Ballot:
     """Votes and failures in panel order, with weights renormalised over the votes.
 
@@ -57,7 +59,7 @@ def ballot_of(
     weights = renormalise(original_weights(panel, rules.weights), [vote.provider for vote in votes])
     failed = tuple(answer for answer in answers if not answer.is_vote)
     known = tuple(outcome for outcome in history if outcome.resolved_at <= as_of)
-    return Ballot(asset, as_of, votes, failed, as_floats(weights), known, seed)
+    return Ballot(asset, as_of, votes, failed, as_floats(weights), known, seed, tuple(rounds), agenda)
 
 
 def combine(ballot: Ballot, strategies: Mapping[str, AggregationStrategy], rules: EnsembleRules) -> Verdict:

@@ -200,6 +200,9 @@ class EnsembleSettings(Section):
         ge=0,
         description="answers wanted from providers on this machine; with fewer, confidence is cut to 0.7",
     )
+    premium_calls_per_day: int = Field(
+        default=50, ge=0, description="premium questions that a strategy such as two_phase may ask on one day (UTC)"
+    )
 
 
 class ExitSettings(Section):

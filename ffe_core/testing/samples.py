@@ -177,9 +177,9 @@ def make_opinion(provider: str = "fake", action: Action = Action.BUY, confidence
     return replace(made, **changes)
 
 
-def make_agenda(panel: int = 3, **changes: Any) -> Agenda:
-    """A panel of ``panel`` providers p0, p1, ... of which every other one is local."""
-    made = Agenda(make_briefing(), {f"p{index}": index % 2 == 0 for index in range(panel)}, Decimal(500))
+def make_agenda(**changes: Any) -> Agenda:
+    """A panel of p0, p1 and p2, of whom the last needs a network, with 500 at stake."""
+    made = Agenda(make_briefing(), ("p0", "p1", "p2"), ("p0", "p1"), Decimal(500), premium_left=3)
     return replace(made, **changes)
 
 
