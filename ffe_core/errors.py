@@ -155,7 +155,10 @@ class RateLimited(FfeError):
 
 
 class ProviderFailed(FfeError):
-    pass
+    """``prompt`` and ``reply``: what a model was asked and what it said, where that could not be read."""
+
+    prompt: str | None = None
+    reply: str | None = None
 
 
 class PlatformError(FfeError):

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ffe_core.domain.decisions import Briefing, Opinion
 from ffe_core.domain.threads import start
-from ffe_core.errors import FfeError, NotConfigured
+from ffe_core.errors import FfeError, NotConfigured, ProviderFailed
 from ffe_core.ports import AIProvider
 
 #: what an answer may be late by before it is counted as missing: the provider's own timeout fires first
@@ -61,6 +61,9 @@ def _answer(
         opinion, latency = future.result(left)
     except TimeoutError:
         return Opinion.failure(name, model, f"no answer within {timeout:g} s", local=local)
+    except ProviderFailed as error:
+        # What was refused is worth a look: it goes on record like what was read.
+        return Opinion.failure(name, model, error.message, local=local, prompt=error.prompt, raw_reply=error.reply)
     except FfeError as error:
         return Opinion.failure(name, model, error.message, local=local, asked=not isinstance(error, NotConfigured))
     # The guard around each provider lets only our own errors through; this is the last line if it does not.

@@ -46,6 +46,11 @@ class Prompt:
     user: str
     dropped: tuple[str, ...] = ()
 
+    @property
+    def text(self) -> str:
+        """Both in one, as it goes on record."""
+        return f"{self.system}\n\n{self.user}"
+
 
 @dataclass(frozen=True, slots=True)
 class _Block:

@@ -183,16 +183,18 @@ def read_reply(
     tokens_out: int | None = None,
     cost_usd: Decimal | None = None,
 ) -> Opinion:
-    """The opinion in a model's reply. Raises ``ProviderFailed`` with one line that says what is wrong with it.
+    """The opinion in a model's reply. Raises ``ProviderFailed``: what is wrong, in one line, with prompt and reply.
 
     Thinking is cut off, prose and fences are passed over. Exactly one decision must remain: two that disagree, a list
     of them, a reply that is cut off, or an object that stood in ``prompt`` already are refused. ``horizon`` in bars.
     """
-    sent = f"{prompt.system}\n\n{prompt.user}" if isinstance(prompt, Prompt) else prompt
+    sent = prompt.text if isinstance(prompt, Prompt) else prompt
     try:
         reply, ignored = _one_decision(_checked(text), _quotable(sent or ""))
     except Unreadable as error:
-        raise ProviderFailed(clean_reasoning(str(error))[:_ERROR_LENGTH]) from error
+        failed = ProviderFailed(clean_reasoning(str(error))[:_ERROR_LENGTH])
+        failed.prompt, failed.reply = sent, text
+        raise failed from error
     return Opinion(
         provider=provider,
         model=model,

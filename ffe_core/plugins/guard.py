@@ -16,9 +16,11 @@ from typing import Any, cast
 
 from ffe_core.domain.text import clean
 from ffe_core.domain.threads import start
-from ffe_core.errors import FfeError, PluginError
+from ffe_core.errors import FfeError, PluginError, ProviderFailed
 
 LINE_LENGTH = 300
+#: characters of a prompt, and of the reply to it, that an error may carry; what is cut stays too long to be read
+QUOTED_LENGTH = (1 << 20) + 1
 SECRET_LENGTH = 6
 
 
@@ -30,13 +32,15 @@ class BadAnswer(Exception):
 class _Failure:
     error: BaseException
     text: str
+    #: the prompt and the reply that a provider refused
+    quoted: tuple[str | None, str | None] = (None, None)
 
 
 def _contained[T](function: Callable[[], T]) -> T | _Failure:
     try:
         return function()
     except BaseException as error:  # noqa: BLE001 - a plugin's SystemExit must not end the run
-        return _Failure(error, describe(error))
+        return _Failure(error, describe(error), _quoted(error))
 
 
 def describe(error: BaseException) -> str:
@@ -51,6 +55,28 @@ def describe(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"tried to end the process with code {text or 0}"
     return f"{kind}: {text}" if text else kind
+
+
+def _quoted(error: BaseException) -> tuple[str | None, str | None]:
+    """What a provider says that it asked and was told; never raises, whatever the exception's own code does."""
+    try:
+        told = (error.prompt, error.reply) if isinstance(error, ProviderFailed) else (None, None)
+    except BaseException:  # noqa: BLE001 - a property is the plugin's code too
+        return None, None
+    prompt, reply = (_text(each) for each in told)
+    return prompt, reply
+
+
+def _text(value: object) -> str | None:
+    """A text that can be stored as it is. Half a surrogate pair has no bytes, and a reply that is mended lies."""
+    if not isinstance(value, str):
+        return None
+    text = str(value)[:QUOTED_LENGTH]
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return None
+    return text
 
 
 def one_line(text: object, *, secrets: tuple[str, ...] = (), length: int = LINE_LENGTH) -> str:
@@ -133,11 +159,19 @@ class Guard:
     def line(self, text: object) -> str:
         return one_line(text, secrets=self.secrets)
 
+    def _blanked(self, text: str) -> str:
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        return text
+
     def _cleaned(self, outcome: _Failure, passing: tuple[type[Exception], ...]) -> Exception:
         error = outcome.error
         if isinstance(error, FfeError):
             hint = None if error.hint is None else self.line(error.hint)
-            return error_of(type(error), self.line(outcome.text), hint)
+            made = error_of(type(error), self.line(outcome.text), hint)
+            if isinstance(made, ProviderFailed):
+                made.prompt, made.reply = (None if text is None else self._blanked(text) for text in outcome.quoted)
+            return made
         kind = next(kind for kind in passing if isinstance(error, kind))
         return kind(self.line(outcome.text.removeprefix(f"{kind.__name__}: ")))
 

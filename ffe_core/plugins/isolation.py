@@ -26,7 +26,7 @@ from ffe_core.domain.assets import Asset, Timeframe
 from ffe_core.domain.clock import Clock, SystemClock, iso
 from ffe_core.domain.decisions import Briefing, Note, Opinion, Proposal, RiskContext, Ruling
 from ffe_core.domain.market import Candles, Quote
-from ffe_core.errors import FfeError, PluginError
+from ffe_core.errors import FfeError, PluginError, ProviderFailed
 from ffe_core.hookspecs import Logger
 from ffe_core.plugins.guard import BadAnswer, Guard, error_of
 from ffe_core.plugins.proxies import GRACE, guarded
@@ -257,7 +257,10 @@ def _raised(error: Mapping[str, Any]) -> Exception:
     message, hint = str(error.get("message")), error.get("hint")
     if not (isinstance(kind, type) and issubclass(kind, FfeError)) or issubclass(kind, PluginError):
         return BadAnswer(message)
-    return error_of(kind, message, None if hint is None else str(hint))
+    made = error_of(kind, message, None if hint is None else str(hint))
+    if isinstance(made, ProviderFailed):
+        made.prompt, made.reply = error.get("prompt"), error.get("reply")
+    return made
 
 
 # the plugin's objects, from here

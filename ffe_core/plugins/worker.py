@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ffe_core import errors, hookspecs
 from ffe_core.domain.clock import SystemClock
-from ffe_core.errors import FfeError, PluginError
+from ffe_core.errors import FfeError, PluginError, ProviderFailed
 from ffe_core.plugins.accept import accept
 from ffe_core.plugins.guard import describe, one_line
 from ffe_core.plugins.host import Host, Roots
@@ -235,7 +235,8 @@ def _told(error: FfeError, reason: str) -> Message:
     """A plugin's own failure by its reason alone, because the host names plugin and call itself."""
     kind = next(base.__name__ for base in type(error).__mro__ if base.__module__ == errors.__name__)
     message = reason if isinstance(error, PluginError) else error.message
-    return {"kind": kind, "message": message, "hint": error.hint}
+    told = {"kind": kind, "message": message, "hint": error.hint}
+    return {**told, "prompt": error.prompt, "reply": error.reply} if isinstance(error, ProviderFailed) else told
 
 
 def _set(clock: _RequestClock, message: Message) -> None:

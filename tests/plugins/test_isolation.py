@@ -306,6 +306,16 @@ def test_a_missing_key_is_not_configured_with_the_line_that_sets_it(isolated: Ca
     assert missing.value.hint == "set plugins.acme.api_key"
 
 
+def test_a_reply_that_was_refused_crosses_the_pipe(isolated: Callable[..., Registry]) -> None:
+    fault = (
+        "from ffe_core import ProviderFailed; error = ProviderFailed('no action in it'); "
+        "error.prompt, error.reply = 'so?', 'perhaps'; raise error"
+    )
+    with pytest.raises(ProviderFailed, match="no action in it") as failed:
+        isolated(FAULTS.format(fault=fault)).provider("oracle").ask(replace(make_briefing(), horizon=13), timeout=5)
+    assert (failed.value.prompt, failed.value.reply) == ("so?", "perhaps")
+
+
 def test_a_call_to_a_living_child_costs_little(isolated: Callable[..., Registry]) -> None:
     provider, briefing = isolated(SOUND).provider("oracle"), make_briefing()
     provider.ask(briefing, timeout=5)
