@@ -9,9 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ffe_core.ai.command import Tool, ToolAnswer, ToolRun, Workplace, consult
+    from ffe_core.ai.command import Tool, ToolRun, Workplace
+    from ffe_core.ai.consult import ModelAnswer, consult, repaired, time_left
     from ffe_core.ai.prompt import Prompt, render_prompt
     from ffe_core.ai.reply import read_reply, repair_prompt, reply_schema
+    from ffe_core.ai.settings import ToolSettings
     from ffe_core.domain.assets import Asset, AssetKind, DayBoundary, Timeframe
     from ffe_core.domain.clock import Clock, FixedClock, SystemClock
     from ffe_core.domain.decisions import (
@@ -120,9 +122,11 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "ffe_core.ai.command": "Tool ToolAnswer ToolRun Workplace consult",
+    "ffe_core.ai.command": "Tool ToolRun Workplace",
+    "ffe_core.ai.consult": "ModelAnswer consult repaired time_left",
     "ffe_core.ai.prompt": "Prompt render_prompt",
     "ffe_core.ai.reply": "read_reply repair_prompt reply_schema",
+    "ffe_core.ai.settings": "ToolSettings",
     "ffe_core.domain.assets": "Asset AssetKind DayBoundary Timeframe",
     "ffe_core.domain.clock": "Clock FixedClock SystemClock",
     "ffe_core.domain.decisions": (
@@ -205,6 +209,7 @@ __all__ = [
     "Market",
     "MarketStatus",
     "Mode",
+    "ModelAnswer",
     "NoAnswer",
     "NoData",
     "NotConfigured",
@@ -253,8 +258,8 @@ __all__ = [
     "SystemClock",
     "Timeframe",
     "Tool",
-    "ToolAnswer",
     "ToolRun",
+    "ToolSettings",
     "TradingState",
     "Trend",
     "Trust",
@@ -271,7 +276,9 @@ __all__ = [
     "read_reply",
     "render_prompt",
     "repair_prompt",
+    "repaired",
     "reply_schema",
+    "time_left",
 ]
 
 

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,9 +28,7 @@ from typing import IO
 from ffe_core import logs
 from ffe_core.ai import lifeline
 from ffe_core.ai.lifeline import end_escaped, end_group, remove
-from ffe_core.ai.prompt import Prompt, render_prompt
-from ffe_core.ai.reply import clean_reasoning, read_reply, repair_prompt
-from ffe_core.domain.decisions import Briefing, Opinion
+from ffe_core.ai.reply import clean_reasoning
 from ffe_core.domain.text import clean
 from ffe_core.errors import ProviderFailed
 from ffe_core.hookspecs import PluginContext
@@ -368,53 +366,3 @@ def _leave_nothing() -> None:
     for folder in folders:
         end_escaped(folder)
         remove(folder)
-
-
-@dataclass(frozen=True, slots=True)
-class ToolAnswer:
-    """What a tool's model said, and the tokens that it says it used."""
-
-    text: str
-    tokens_in: int | None = None
-    tokens_out: int | None = None
-
-
-def consult(
-    ask: Callable[[Prompt, float], ToolAnswer], briefing: Briefing, *, provider: str, model: str, timeout: float
-) -> Opinion:
-    """The opinion of a local tool: ``ask`` is given a prompt and the seconds that are left.
-
-    An answer that cannot be read is asked for once more, with what is wrong with it, where there is time for a second
-    answer as slow as the first. Raises ``ProviderFailed``.
-    """
-    began = time.monotonic()
-    prompt = render_prompt(briefing)
-    answer = ask(prompt, timeout)
-    took = time.monotonic() - began
-    try:
-        return _opinion(answer, briefing, prompt, provider, model)
-    except ProviderFailed as error:
-        left = timeout - took
-        if left < took + _PATIENCE:
-            raise
-        again = Prompt(prompt.system, f"{prompt.user}\n\n{repair_prompt(answer.text, error)}", prompt.dropped)
-    second = ask(again, left)
-    used = ToolAnswer(second.text, _sum(answer.tokens_in, second.tokens_in), _sum(answer.tokens_out, second.tokens_out))
-    return _opinion(used, briefing, again, provider, model)
-
-
-def _opinion(answer: ToolAnswer, briefing: Briefing, prompt: Prompt, provider: str, model: str) -> Opinion:
-    return read_reply(
-        answer.text,
-        provider=provider,
-        model=model,
-        horizon=briefing.horizon,
-        prompt=prompt,
-        local=True,
-        tokens_in=answer.tokens_in,
-        tokens_out=answer.tokens_out,
-    )
-
-
-def _sum(first: int | None, second: int | None) -> int | None:
-    return None if first is None or second is None else first + second

@@ -14,13 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from ffe_core import ProviderFailed, Tool, ToolAnswer, ToolRun, consult
-from ffe_core.ai.prompt import Prompt
-from ffe_core.testing import make_briefing, make_context, make_tool
+from ffe_core import ProviderFailed, Tool, ToolRun
+from ffe_core.testing import make_context, make_tool
 from tests.conftest import clean_environment
 
-GOOD = '{"reasoning": "calm", "action": "HOLD", "confidence": 55, "amount": 0}'
-BAD = '{"reasoning": "calm", "action": "WAIT", "confidence": 55, "amount": 0}'
 SECRET = "sk-0123456789abcdef"
 
 
@@ -287,54 +284,6 @@ def test_a_sign_in_line_names_the_home(tmp_path: Path) -> None:
     folder.mkdir()
     line = tool_of(folder, "").in_home("acme login")
     assert re.fullmatch(r"HOME='.*with space.*/home' acme login", line)
-
-
-class Telling:
-    """Stands in for a tool: answers in turn and keeps what it was asked."""
-
-    def __init__(self, *says: str, takes: float = 0.0) -> None:
-        self.says, self.takes = list(says), takes
-        self.asked: list[tuple[Prompt, float]] = []
-
-    def __call__(self, prompt: Prompt, left: float) -> ToolAnswer:
-        self.asked.append((prompt, left))
-        time.sleep(self.takes)
-        return ToolAnswer(self.says.pop(0), 10, 4)
-
-
-def test_an_answer_becomes_an_opinion_with_what_was_sent() -> None:
-    tool = Telling(GOOD)
-    opinion = consult(tool, make_briefing(), provider="acme", model="m", timeout=5)
-    sent = tool.asked[0][0]
-    assert (opinion.provider, opinion.model, opinion.action, opinion.confidence) == ("acme", "m", "HOLD", 55)
-    assert (opinion.tokens_in, opinion.tokens_out, opinion.local) == (10, 4, True)
-    assert opinion.prompt == f"{sent.system}\n\n{sent.user}"
-    assert opinion.raw_reply == GOOD
-
-
-def test_a_second_question_names_the_fault_and_its_tokens_count_too() -> None:
-    tool = Telling(BAD, GOOD)
-    opinion = consult(tool, make_briefing(), provider="acme", model="m", timeout=5)
-    assert (opinion.action, opinion.tokens_in, opinion.tokens_out) == ("HOLD", 20, 8)
-    second = tool.asked[1][0].user
-    assert "WAIT" in second
-    assert opinion.prompt is not None
-    assert opinion.prompt.endswith(second)
-    assert opinion.raw_reply == GOOD
-
-
-def test_there_is_no_third_question() -> None:
-    tool = Telling(BAD, BAD, GOOD)
-    with pytest.raises(ProviderFailed, match="WAIT"):
-        consult(tool, make_briefing(), provider="acme", model="m", timeout=5)
-    assert len(tool.asked) == 2
-
-
-def test_without_time_for_a_second_answer_there_is_no_second_question() -> None:
-    tool = Telling(BAD, GOOD, takes=0.3)
-    with pytest.raises(ProviderFailed, match="WAIT"):
-        consult(tool, make_briefing(), provider="acme", model="m", timeout=0.7)
-    assert len(tool.asked) == 1
 
 
 def test_ending_one_tool_leaves_another_alone(tmp_path: Path) -> None:

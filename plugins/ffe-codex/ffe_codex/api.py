@@ -12,12 +12,12 @@ from ffe_codex.parse import answer_of, fault_in, features_in
 from ffe_codex.settings import CodexSettings
 from ffe_core import (
     Briefing,
+    ModelAnswer,
     Opinion,
     PluginContext,
     Prompt,
     ProviderFailed,
     Tool,
-    ToolAnswer,
     Workplace,
     consult,
     reply_schema,
@@ -52,9 +52,7 @@ class Codex:
 
     @classmethod
     def of(cls, settings: CodexSettings, context: PluginContext, *, install: str) -> Self:
-        environment = {name: value.get_secret_value() for name, value in settings.environment.items()}
-        if settings.api_key:
-            environment[KEY if settings.base_url else "CODEX_API_KEY"] = settings.api_key.get_secret_value()
+        environment = settings.variables(**{KEY if settings.base_url else "CODEX_API_KEY": settings.api_key})
         secrets = tuple(environment.values())
         if settings.ca_file:
             environment |= dict.fromkeys(("CODEX_CA_CERTIFICATE", "SSL_CERT_FILE"), str(settings.ca_file))
@@ -71,7 +69,7 @@ class Codex:
             self._require_sign_in(place, end)
             hands = self._hands(place, end)
 
-            def question(prompt: Prompt, left: float) -> ToolAnswer:
+            def question(prompt: Prompt, left: float) -> ModelAnswer:
                 return self._answer(place, prompt, hands, left)
 
             left = end - time.monotonic()
@@ -99,7 +97,7 @@ class Codex:
             )
         return [SHELL, *(name for name in HANDS if name in self._features[key])]
 
-    def _answer(self, place: Workplace, prompt: Prompt, hands: list[str], timeout: float) -> ToolAnswer:
+    def _answer(self, place: Workplace, prompt: Prompt, hands: list[str], timeout: float) -> ModelAnswer:
         instructions = place.write("instructions.md", prompt.system)
         schema = place.write("schema.json", json.dumps(reply_schema(bounded=False)))
         arguments = [*_ALWAYS, "-C", str(place.cwd), "--output-schema", str(schema)]

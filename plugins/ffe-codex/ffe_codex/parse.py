@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ffe_core import ProviderFailed, ToolAnswer
+from ffe_core import ModelAnswer, ProviderFailed
 from ffe_core.http import decode_json
 
 #: what may happen in a turn that answers; anything else means that a tool was used
 _HARMLESS = frozenset({"agent_message", "error", "reasoning", "todo_list"})
 
 
-def answer_of(output: str) -> ToolAnswer:
+def answer_of(output: str) -> ModelAnswer:
     """The last message of a turn that was completed. Raises ``ProviderFailed`` where none was, or a tool was used."""
     text: str | None = None
     for event in _events(output):
@@ -29,7 +29,7 @@ def answer_of(output: str) -> ToolAnswer:
             if text is None:
                 raise ProviderFailed("codex completed its turn without an answer")
             used = event.get("usage")
-            return ToolAnswer(text, _count(used, "input_tokens"), _count(used, "output_tokens"))
+            return ModelAnswer(text, _count(used, "input_tokens"), _count(used, "output_tokens"))
     raise ProviderFailed(f"codex did not complete its turn: {fault_in(output) or 'its output breaks off'}")
 
 

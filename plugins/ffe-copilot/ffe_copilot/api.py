@@ -8,7 +8,7 @@ from typing import Self
 
 from ffe_copilot.parse import answer_of
 from ffe_copilot.settings import CopilotSettings
-from ffe_core import Briefing, Opinion, PluginContext, Prompt, Tool, ToolAnswer, Workplace, consult
+from ffe_core import Briefing, ModelAnswer, Opinion, PluginContext, Prompt, Tool, Workplace, consult
 
 #: A list of tools that names none of them. An empty list would leave all of them in.
 _NO_TOOLS = "--available-tools=none"
@@ -30,11 +30,7 @@ class Copilot:
 
     @classmethod
     def of(cls, settings: CopilotSettings, context: PluginContext, *, install: str) -> Self:
-        environment = {name: value.get_secret_value() for name, value in settings.environment.items()}
-        if settings.token:
-            environment["COPILOT_GITHUB_TOKEN"] = settings.token.get_secret_value()
-        if settings.api_key:
-            environment["COPILOT_PROVIDER_API_KEY"] = settings.api_key.get_secret_value()
+        environment = settings.variables(COPILOT_GITHUB_TOKEN=settings.token, COPILOT_PROVIDER_API_KEY=settings.api_key)
         secrets = tuple(environment.values())
         if settings.base_url and settings.model:
             environment |= {
@@ -53,18 +49,18 @@ class Copilot:
     def ask(self, briefing: Briefing, *, timeout: float) -> Opinion:
         with self.tool.workplace() as place:
 
-            def question(prompt: Prompt, left: float) -> ToolAnswer:
+            def question(prompt: Prompt, left: float) -> ModelAnswer:
                 return self._answer(place, prompt, left)
 
             limit = min(timeout, self.settings.timeout)
             return consult(question, briefing, provider=self.name, model=self.model, timeout=limit)
 
-    def _answer(self, place: Workplace, prompt: Prompt, timeout: float) -> ToolAnswer:
+    def _answer(self, place: Workplace, prompt: Prompt, timeout: float) -> ModelAnswer:
         arguments = [*_ALWAYS, "-C", str(place.cwd)]
         if self.settings.model and not self.settings.base_url:
             arguments += ["--model", self.settings.model]
         # Instructions of one's own are not to be had on standard input: both parts are one text.
-        ran = place.run(arguments, text=f"{prompt.system}\n\n{prompt.user}", timeout=timeout)
+        ran = place.run(arguments, text=prompt.text, timeout=timeout)
         if ran.code:
             raise ran.failure(hint=self._how_to_sign_in() if _SIGNED_OUT.search(ran.reason) else None)
         return answer_of(ran.output)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ffe_core import ProviderFailed, ToolAnswer
+from ffe_core import ModelAnswer, ProviderFailed
 from ffe_core.http import decode_json
 
 
-def answer_of(output: str) -> ToolAnswer:
+def answer_of(output: str) -> ModelAnswer:
     """The last message of the assistant in a run that came to its result.
 
     Raises ``ProviderFailed`` where there is none, or where the model called for a tool.
@@ -30,7 +30,7 @@ def answer_of(output: str) -> ToolAnswer:
         raise ProviderFailed("copilot ended without an answer")
     if not ended:
         raise ProviderFailed("the output of copilot breaks off")
-    return ToolAnswer(str(message.get("content", "")), tokens_out=_count(message.get("outputTokens")))
+    return ModelAnswer(str(message.get("content", "")), tokens_out=_count(message.get("outputTokens")))
 
 
 def _events(output: str) -> Iterator[Mapping[str, Any]]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from ffe_core import BadStatus, HttpError, NotConfigured, ProviderFailed
+from ffe_core import BadStatus, HttpError, ModelAnswer, NotConfigured, ProviderFailed
 from ffe_core.http import Door, Doors
-from ffe_gemini.parse import Answer, Complaint, parse_answer, parse_complaint, wait_asked
+from ffe_gemini.parse import Complaint, parse_answer, parse_complaint, wait_asked
 from ffe_gemini.settings import GeminiSettings
 
 
@@ -31,7 +31,7 @@ class Api:
     _door: Door | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def generate(self, request: Mapping[str, Any], *, timeout: float) -> Answer:
+    def generate(self, request: Mapping[str, Any], *, timeout: float) -> ModelAnswer:
         """One whole answer. Raises ``ProviderFailed``, and ``NotConfigured`` without a key."""
         model = self.settings.model if "/" in self.settings.model else f"models/{self.settings.model}"
         door = self._open()

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ffe_core import ProviderFailed
+from ffe_core import ModelAnswer, ProviderFailed
 from ffe_core.http import decode_json
 
 TEXT_LENGTH = 200
@@ -19,15 +19,6 @@ _FINISHES = {
     "SAFETY": "the model refused to answer (SAFETY)",
     "RECITATION": "the model was stopped because it recited a source (RECITATION)",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """``tokens_out`` is what is billed: thoughts and words."""
-
-    text: str
-    tokens_in: int | None
-    tokens_out: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +37,11 @@ class Complaint:
         return any("perday" in quota.casefold() for quota in self.quotas)
 
 
-def parse_answer(body: Any) -> Answer:
-    """The answer of ``generateContent``. Raises ``ProviderFailed`` for anything but one that the model finished."""
+def parse_answer(body: Any) -> ModelAnswer:
+    """The answer of ``generateContent``, with what is billed as tokens: thoughts and words.
+
+    Raises ``ProviderFailed`` for anything but one that the model finished.
+    """
     answer = _object(body, "the answer")
     candidates = answer.get("candidates")
     if not candidates:
@@ -63,7 +57,7 @@ def parse_answer(body: Any) -> Answer:
         raise ProviderFailed(_FINISHES.get(finish, f"the model did not finish its answer ({finish or 'no reason'})"))
     usage = _object(answer.get("usageMetadata", {}), "the usage")
     words, thoughts = _count(usage, "candidatesTokenCount"), _count(usage, "thoughtsTokenCount")
-    return Answer(
+    return ModelAnswer(
         text=_text(first),
         tokens_in=_count(usage, "promptTokenCount"),
         tokens_out=None if words is None and thoughts is None else (words or 0) + (thoughts or 0),

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from ffe_core import (
     Briefing,
+    ModelAnswer,
     Opinion,
     PluginContext,
     Prompt,
     ProviderFailed,
-    read_reply,
-    render_prompt,
-    repair_prompt,
+    consult,
     reply_schema,
+    time_left,
 )
 from ffe_gemini.api import Api, SchemaRefused, SpentForTheDay
-from ffe_gemini.parse import Answer
 from ffe_gemini.quota import Quota
 from ffe_gemini.settings import GeminiSettings
 
@@ -48,34 +46,37 @@ class Gemini:
         return self._settings.model
 
     def ask(self, briefing: Briefing, *, timeout: float) -> Opinion:
-        ends = time.monotonic() + min(timeout, self._settings.timeout)
         until = self._quota.spent_until(self._context.clock.now())
         if until is not None:
             raise _spent(self.model, until)
-        prompt = render_prompt(briefing, max_tokens=self._settings.max_prompt)
-        answer = self._generate(prompt, ends, second=False)
-        try:
-            return self._read(answer, prompt, briefing.horizon)
-        except ProviderFailed as error:
-            asked = replace(prompt, user=f"{prompt.user}\n\n{repair_prompt(answer.text, error)}")
-        again = self._generate(asked, ends, second=True)
-        return self._read(_sum(answer, again), asked, briefing.horizon)
+        return consult(
+            partial(self._generate, second=False),
+            briefing,
+            provider=self.name,
+            model=self.model,
+            timeout=min(timeout, self._settings.timeout),
+            local=self.local,
+            max_tokens=self._settings.max_prompt,
+            again=partial(self._generate, second=True),
+            as_slow=False,
+        )
 
     @cached_property
     def _quota(self) -> Quota:
         key = self._settings.api_key.get_secret_value() if self._settings.api_key else ""
         return Quota(self._context.state_dir, self.model, key)
 
-    def _generate(self, prompt: Prompt, ends: float, *, second: bool) -> Answer:
+    def _generate(self, prompt: Prompt, timeout: float, *, second: bool) -> ModelAnswer:
+        end = time.monotonic() + timeout
         try:
             try:
-                return self._api.generate(self._request(prompt, second=second), timeout=_left(ends))
+                return self._api.generate(self._request(prompt, second=second), timeout=time_left(end))
             except SchemaRefused:
                 if not self._schema:
                     raise
                 # The prompt shows the form of the answer too, and the answer is checked in either case.
                 self._schema = False
-                return self._api.generate(self._request(prompt, second=second), timeout=_left(ends))
+                return self._api.generate(self._request(prompt, second=second), timeout=time_left(end))
         except SpentForTheDay as error:
             raise _spent(self.model, self._quota.spend(self._context.clock.now())) from error
 
@@ -100,42 +101,9 @@ class Gemini:
             "generationConfig": generation,
         }
 
-    def _read(self, answer: Answer, prompt: Prompt, horizon: int) -> Opinion:
-        return read_reply(
-            answer.text,
-            provider=self.name,
-            model=self.model,
-            horizon=horizon,
-            prompt=prompt,
-            local=self.local,
-            tokens_in=answer.tokens_in,
-            tokens_out=answer.tokens_out,
-        )
-
 
 def _spent(model: str, until: datetime) -> ProviderFailed:
     return ProviderFailed(
         f"today's questions to {model} are spent; there are new ones from {until:%Y-%m-%dT%H:%M:%SZ}",
         hint="another plugins.gemini.model has its own, and a paid key has more",
     )
-
-
-def _sum(first: Answer, second: Answer) -> Answer:
-    """The second answer, with what both took."""
-    return replace(
-        second,
-        tokens_in=_added(first.tokens_in, second.tokens_in),
-        tokens_out=_added(first.tokens_out, second.tokens_out),
-    )
-
-
-def _added(first: int | None, second: int | None) -> int | None:
-    return None if first is None and second is None else (first or 0) + (second or 0)
-
-
-def _left(ends: float) -> float:
-    # To the hundredth, because errors say it.
-    left = round(ends - time.monotonic(), 2)
-    if left <= 0:
-        raise ProviderFailed("no answer in time")
-    return left

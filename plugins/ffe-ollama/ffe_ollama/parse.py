@@ -6,21 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ffe_core import ProviderFailed
+from ffe_core import ModelAnswer, ProviderFailed
 from ffe_core.http import decode_json
 
 ERROR_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(ModelAnswer):
     """``tokens_in`` is ``None`` where Ollama left it out, as it does for a prompt that it remembers."""
 
-    text: str
-    thinking: str
-    done_reason: str
-    tokens_in: int | None
-    tokens_out: int | None
+    thinking: str = ""
+    done_reason: str = ""
 
 
 def parse_answer(body: Any) -> Answer:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from ffe_core import (
     Briefing,
+    ModelAnswer,
     NotConfigured,
     Opinion,
     Prompt,
     ProviderFailed,
-    read_reply,
-    render_prompt,
-    repair_prompt,
+    consult,
+    repaired,
     reply_schema,
+    time_left,
 )
 from ffe_core.http import Doors
 from ffe_ollama.api import Api, ThinkingRefused
@@ -53,41 +54,55 @@ class Ollama:
         return not self.model.endswith(("-cloud", ":cloud"))
 
     def ask(self, briefing: Briefing, *, timeout: float) -> Opinion:
-        ends = time.monotonic() + min(timeout, self._settings.timeout)
+        limit = min(timeout, self._settings.timeout)
         if self._settings.model is None:
-            raise self._no_model(_left(ends))
-        prompt = self._prompt(briefing)
-        answer = self._chat(prompt, ends, second=False)
-        self._require_whole(answer)
-        self._require_uncut(answer, prompt, ends)
-        try:
-            return self._read(answer, prompt, briefing.horizon)
-        except ProviderFailed as error:
-            told = error
-        asked = replace(prompt, user=f"{prompt.user}\n\n{repair_prompt(answer.text, told)}")
-        if not answer.text.strip() and answer.thinking:
-            # Some models put all they say into the thinking, or lose the schema, unless told the opposite.
-            asked, self._think = prompt, not self._think
-        again = self._chat(asked, ends, second=True)
-        self._require_whole(again)
-        return self._read(_sum(answer, again), asked, briefing.horizon)
+            raise self._no_model(limit)
+        return consult(
+            partial(self._answer, second=False),
+            briefing,
+            provider=self.name,
+            model=self.model,
+            timeout=limit,
+            local=self.local,
+            cost_usd=Decimal(0) if self.local else None,
+            max_tokens=min(self._settings.num_prompt, self._room),
+            again=partial(self._answer, second=True),
+            repair=self._repaired,
+            # The first answer may have waited for the model to be loaded.
+            as_slow=False,
+        )
 
-    def _prompt(self, briefing: Briefing) -> Prompt:
-        room = self._settings.num_ctx - self._settings.num_predict - TEMPLATE
-        prompt = render_prompt(briefing, max_tokens=min(self._settings.num_prompt, room))
-        if _tokens(prompt, FEWEST_BYTES) > room:
+    @property
+    def _room(self) -> int:
+        """Tokens of the context that the answer leaves."""
+        return self._settings.num_ctx - self._settings.num_predict - TEMPLATE
+
+    def _answer(self, prompt: Prompt, timeout: float, *, second: bool) -> Answer:
+        end = time.monotonic() + timeout
+        if not second and _tokens(prompt, FEWEST_BYTES) > self._room:
             raise ProviderFailed(
                 f"the question and its answer do not fit into {self._settings.num_ctx} tokens",
                 hint="raise plugins.ollama.num_ctx",
             )
-        return prompt
+        answer = self._chat(prompt, end, second=second)
+        self._require_whole(answer)
+        if not second:
+            self._require_uncut(answer, prompt, end)
+        return answer
 
-    def _chat(self, prompt: Prompt, ends: float, *, second: bool) -> Answer:
+    def _repaired(self, prompt: Prompt, answer: ModelAnswer, error: ProviderFailed) -> Prompt:
+        if isinstance(answer, Answer) and answer.thinking and not answer.text.strip():
+            # Some models put all they say into the thinking, or lose the schema, unless told the opposite.
+            self._think = not self._think
+            return prompt
+        return repaired(prompt, answer, error)
+
+    def _chat(self, prompt: Prompt, end: float, *, second: bool) -> Answer:
         try:
-            return self._api.chat(self._request(prompt, second=second), timeout=_left(ends))
+            return self._api.chat(self._request(prompt, second=second), timeout=time_left(end))
         except ThinkingRefused:
             self._think = None
-            return self._api.chat(self._request(prompt, second=second), timeout=_left(ends))
+            return self._api.chat(self._request(prompt, second=second), timeout=time_left(end))
 
     def _request(self, prompt: Prompt, *, second: bool) -> dict[str, Any]:
         own = self._settings
@@ -122,30 +137,17 @@ class Ollama:
         if answer.done_reason != "stop":
             raise ProviderFailed(f"the model did not finish its answer: {answer.done_reason[:60]}")
 
-    def _require_uncut(self, answer: Answer, prompt: Prompt, ends: float) -> None:
+    def _require_uncut(self, answer: Answer, prompt: Prompt, end: float) -> None:
         """Fails where the model saw fewer tokens than were sent, unless it may have remembered the rest."""
         seen = answer.tokens_in or 0
         if seen >= _tokens(prompt, MOST_BYTES):
             return
-        window = self._api.window(self.model, timeout=_left(ends))
+        window = self._api.window(self.model, timeout=time_left(end))
         if window is None or window < _tokens(prompt, FEWEST_BYTES):
             raise ProviderFailed(
                 f"the model saw {seen} tokens of a question of about {_tokens(prompt, 4)}: Ollama cut it",
                 hint="raise plugins.ollama.num_ctx, and OLLAMA_CONTEXT_LENGTH where the server limits it",
             )
-
-    def _read(self, answer: Answer, prompt: Prompt, horizon: int) -> Opinion:
-        return read_reply(
-            answer.text,
-            provider=self.name,
-            model=self.model,
-            horizon=horizon,
-            prompt=prompt,
-            local=self.local,
-            tokens_in=answer.tokens_in,
-            tokens_out=answer.tokens_out,
-            cost_usd=Decimal(0) if self.local else None,
-        )
 
     def _no_model(self, left: float) -> NotConfigured:
         try:
@@ -175,24 +177,3 @@ def _schema() -> dict[str, Any]:
 
 def _tokens(prompt: Prompt, bytes_each: int) -> int:
     return len((prompt.system + prompt.user).encode()) // bytes_each
-
-
-def _sum(first: Answer, second: Answer) -> Answer:
-    """The second answer, with what both took."""
-    return replace(
-        second,
-        tokens_in=_added(first.tokens_in, second.tokens_in),
-        tokens_out=_added(first.tokens_out, second.tokens_out),
-    )
-
-
-def _added(first: int | None, second: int | None) -> int | None:
-    return None if first is None and second is None else (first or 0) + (second or 0)
-
-
-def _left(ends: float) -> float:
-    # To the hundredth, because errors say it.
-    left = round(ends - time.monotonic(), 2)
-    if left <= 0:
-        raise ProviderFailed("no answer in time")
-    return left

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Self
 
-from ffe_core import Briefing, Opinion, PluginContext, Prompt, ProviderFailed, Tool, ToolAnswer, Workplace, consult
+from ffe_core import Briefing, ModelAnswer, Opinion, PluginContext, Prompt, ProviderFailed, Tool, Workplace, consult
 from ffe_qwen.parse import answer_of, fault_in
 from ffe_qwen.settings import QwenSettings
 
@@ -34,9 +34,7 @@ class Qwen:
 
     @classmethod
     def of(cls, settings: QwenSettings, context: PluginContext, *, install: str) -> Self:
-        environment = {name: value.get_secret_value() for name, value in settings.environment.items()}
-        if settings.api_key:
-            environment["OPENAI_API_KEY"] = settings.api_key.get_secret_value()
+        environment = settings.variables(OPENAI_API_KEY=settings.api_key)
         secrets = tuple(environment.values())
         if settings.base_url and settings.model:
             environment.setdefault("OPENAI_API_KEY", _NO_KEY)
@@ -54,7 +52,7 @@ class Qwen:
         self._require_sign_in()
         with self.tool.workplace() as place:
 
-            def question(prompt: Prompt, left: float) -> ToolAnswer:
+            def question(prompt: Prompt, left: float) -> ModelAnswer:
                 return self._answer(place, prompt, left)
 
             limit = min(timeout, self.settings.timeout)
@@ -65,12 +63,12 @@ class Qwen:
         if "OPENAI_API_KEY" not in self.tool.environment and not (self.tool.home / SIGN_IN).is_file():
             raise ProviderFailed("qwen is not signed in", hint=self._how_to_sign_in())
 
-    def _answer(self, place: Workplace, prompt: Prompt, timeout: float) -> ToolAnswer:
+    def _answer(self, place: Workplace, prompt: Prompt, timeout: float) -> ModelAnswer:
         kind = "openai" if "OPENAI_API_KEY" in self.tool.environment else "qwen-oauth"
         arguments = ["--auth-type", kind, *_ALWAYS]
         if self.settings.model:
             arguments += ["--model", self.settings.model]
-        ran = place.run(arguments, text=f"{prompt.system}\n\n{prompt.user}", timeout=timeout)
+        ran = place.run(arguments, text=prompt.text, timeout=timeout)
         if ran.code:
             reason = fault_in(ran.output) or ran.reason
             raise ran.failure(reason, hint=self._how_to_sign_in() if _SIGNED_OUT.search(reason) else None)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ffe_core import ProviderFailed, ToolAnswer
+from ffe_core import ModelAnswer, ProviderFailed
 from ffe_core.http import decode_json
 
 
-def answer_of(output: str) -> ToolAnswer:
+def answer_of(output: str) -> ModelAnswer:
     """The result of a run without tools. Raises ``ProviderFailed`` where there is none, or it is a failure."""
     told = _events(output)
     for event in told:
@@ -21,7 +21,7 @@ def answer_of(output: str) -> ToolAnswer:
     if results[-1].get("is_error") is not False:
         raise ProviderFailed(f"qwen failed: {fault_in(output) or 'it does not say why'}")
     used = results[-1].get("usage")
-    return ToolAnswer(str(results[-1].get("result", "")), _count(used, "input_tokens"), _count(used, "output_tokens"))
+    return ModelAnswer(str(results[-1].get("result", "")), _count(used, "input_tokens"), _count(used, "output_tokens"))
 
 
 def fault_in(output: str) -> str:
