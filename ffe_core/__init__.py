@@ -107,6 +107,7 @@ if TYPE_CHECKING:
         CheckedProvider,
         Chunk,
         DataSource,
+        Dated,
         Executor,
         FlatAccount,
         Holding,
@@ -152,8 +153,8 @@ _HOMES = {
     "ffe_core.hookspecs": "AccountLedger LedgerBook Ledgers PluginContext",
     "ffe_core.markers": "hookimpl",
     "ffe_core.ports": (
-        "AIProvider AggregationStrategy CheckedProvider Chunk DataSource Executor FlatAccount Holding Platform "
-        "Rationed Readiness Result RiskRule RoundStrategy Series Signals VectorProvider"
+        "AIProvider AggregationStrategy CheckedProvider Chunk DataSource Dated Executor FlatAccount Holding "
+        "Platform Rationed Readiness Result RiskRule RoundStrategy Series Signals VectorProvider"
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -188,6 +189,7 @@ __all__ = [
     "Costs",
     "DataError",
     "DataSource",
+    "Dated",
     "DayBoundary",
     "Decision",
     "Effect",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
@@ -163,6 +163,16 @@ class Rationed(Protocol):
     @property
     def per_day(self) -> int | None:
         """Questions on one day (UTC), ``None`` for no limit."""
+        ...
+
+
+@runtime_checkable
+class Dated(Protocol):
+    """A provider that knows when the training of its model ended; having it says that a model is asked at all."""
+
+    @property
+    def cutoff(self) -> date | None:
+        """The last day that the model may have read about, ``None`` where that is not known."""
         ...
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from ffe_core.cli.circumstances import circumstances
 from ffe_core.cli.output import clean
 from ffe_core.domain.assets import PULSE_TIMEFRAMES
 from ffe_core.domain.codec import decimal_text
@@ -48,6 +49,8 @@ def print_decision(
         console.print(Text(f"BELOW THE THRESHOLD of {threshold:.0%}: kept, not to be acted on", style="bold yellow"))
     if decision.signal_only:
         console.print(Text("SIGNAL ONLY: no known balance, so no size", style="bold yellow"))
+    for line in circumstances(decision):
+        console.print(Text(clean(line), style="bold yellow"))
     console.print(_facts(decision))
     console.print(_votes(decision))
     if decision.rulings:

@@ -47,6 +47,7 @@ def _print(console: Console, stored: StoredRecord) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from ffe_core.cli.circumstances import hindsight_row
     from ffe_core.cli.output import clean
     from ffe_core.cli.render import print_decision
     from ffe_core.domain.clock import iso
@@ -59,6 +60,7 @@ def _print(console: Console, stored: StoredRecord) -> None:
     rows = [("made", iso(decision.created_at))]
     rows += [(event.kind, f"{iso(event.at)} {_brief(event.detail)}") for event in stored.events]
     rows += [(name, _brief(value)) for name, value in stored.record.items() if name not in ("schema", "decision")]
+    rows += hindsight_row(decision)
     rows += [("number", f"{stored.seq}"), ("hash", stored.hash), ("previous hash", stored.previous_hash)]
     for name, value in rows:
         table.add_row(clean(name), Text(clean(value)))

@@ -11,6 +11,7 @@ from decimal import Decimal
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Self
 
+from ffe_core.ai.hindsight import Training, training_of
 from ffe_core.domain.assets import Asset, Timeframe
 from ffe_core.domain.clock import Clock, SystemClock, iso, require_utc
 from ffe_core.domain.decisions import Ask, BriefRequest, Decision, Opinion, Round
@@ -167,6 +168,7 @@ class Engine:
         panel = self._panel(providers)
         gathered = self._gather(wanted, None if at is None else require_utc(at), source, indicators)
         inputs, left_out = self._ask(gathered, panel, named=frozenset(providers))
+        inputs = replace(inputs, training=self._training(inputs, present=at is None))
         decided = decide(inputs, self.registry.strategies_by_name(), list(self.registry.rules_by_name().values()))
         decision = decision_of(self._new_id(), self.clock.now(), inputs, decided)
         record = record_of(
@@ -305,6 +307,12 @@ class Engine:
             )
             for ask, one in zip(asks, heard, strict=True)
         ]
+
+    def _training(self, inputs: DecisionInputs, *, present: bool) -> Training:
+        opinions = (*inputs.opinions, *inputs.fallback_opinions)
+        providers = {said.provider: self.registry.require("provider", said.provider) for said in opinions}
+        ai = self.settings.ai
+        return training_of(opinions, providers, ai.cutoffs, embargo_days=ai.embargo_days, present=present)
 
     # the account that sizes
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from ffe_core.ai.hindsight import Training
 from ffe_core.domain.assets import AssetKind
 from ffe_core.domain.decisions import (
     Agenda,
@@ -52,6 +53,8 @@ class DecisionInputs:
     #: what a strategy that asks in rounds started from, and what it asked; ``opinions`` are what came of it
     agenda: Agenda | None = None
     rounds: tuple[Round, ...] = ()
+    #: what was known of the models' training; ``None`` in records from before it was asked
+    training: Training | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +194,18 @@ def decision_of(decision_id: str, created_at: datetime, inputs: DecisionInputs, 
         pulse=briefing.pulse,
         regime=briefing.regime,
         opinions=inputs.opinions + inputs.fallback_opinions,
-        ensemble_metadata={**verdict.metadata, "verdict_action": verdict.action.value},
+        ensemble_metadata={**verdict.metadata, "verdict_action": verdict.action.value, **_marks(inputs)},
         rulings=judgement.rulings,
         vetoed=judgement.vetoed,
     )
+
+
+def _marks(inputs: DecisionInputs) -> dict[str, Any]:
+    """What a reader has to know about the circumstances in which the panel was asked."""
+    if inputs.training is None:
+        return {}
+    opinions = (*inputs.opinions, *inputs.fallback_opinions)
+    return {"hindsight": inputs.training.told(opinions, inputs.briefing.as_of)}
 
 
 def suggested_amount(proposal: Proposal) -> Decimal | None:

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from ffe_core import errors
@@ -316,6 +316,9 @@ class RemoteSource(Remote):
 class RemoteProvider(Remote):
     model: str
     local: bool
+    cutoff: date | None
+    per_minute: int | None
+    per_day: int | None
 
     def ask(self, briefing: Briefing, *, timeout: float) -> Opinion:
         deadline = timeout + GRACE
@@ -347,6 +350,8 @@ def remote_offer(worker: Worker, guard: Guard, offered: Mapping[str, Any]) -> tu
     bare = REMOTES[kind](worker, guard, kind, name)
     if isinstance(bare, RemoteProvider):
         bare.model, bare.local = str(offered["model"]), bool(offered["local"])
+        bare.per_minute, bare.per_day = offered["per_minute"], offered["per_day"]
+        bare.cutoff = None if offered["cutoff"] is None else date.fromisoformat(offered["cutoff"])
     able = frozenset(map(str, offered["capabilities"]))
     return kind, name, Offer(guard.plugin, guarded(kind, bare, guard, name, able), able)
 

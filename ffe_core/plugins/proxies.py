@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self
@@ -268,6 +268,23 @@ def _ration(answer: object) -> int | None:
     return calls
 
 
+class _WithCutoff(GuardedProvider):
+    def __init__(self, bare: Any, guard: Guard, name: str) -> None:
+        super().__init__(bare, guard, name)
+        self._cutoff = _day(bare.cutoff)
+
+    @property
+    def cutoff(self) -> date | None:
+        return self._cutoff
+
+
+def _day(answer: object) -> date | None:
+    # An instant is a date too, and may be another day elsewhere.
+    if answer is not None and type(answer) is not date:
+        raise BadAnswer(f"answered the cutoff {answer!r:.60}, which is no date")
+    return answer
+
+
 class _SeriesView:
     """A series as a rule may see it: what it remembers is shared with the other rules, so nothing can be written."""
 
@@ -507,6 +524,7 @@ _ABILITIES: dict[str, type[Guarded]] = {
     "RoundStrategy": _WithRounds,
     "CheckedProvider": _WithReadiness,
     "Rationed": _WithRation,
+    "Dated": _WithCutoff,
     "MarkToMarket": _WithMarks,
     "FlatAccount": _WithFlat,
 }

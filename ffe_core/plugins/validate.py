@@ -12,6 +12,7 @@ from ffe_core.errors import UsageError
 from ffe_core.ports import (
     Catalogued,
     CheckedProvider,
+    Dated,
     FlatAccount,
     MacroSource,
     MarkToMarket,
@@ -22,11 +23,12 @@ from ffe_core.ports import (
     VectorProvider,
 )
 
+_ABSENT = object()
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 #: what an object of a kind may be able to do besides; read once from the bare object
 CAPABILITIES: dict[str, tuple[type, ...]] = {
     "source": (QuoteSource, NewsSource, MacroSource, Catalogued),
-    "provider": (VectorProvider, CheckedProvider, Rationed),
+    "provider": (VectorProvider, CheckedProvider, Rationed, Dated),
     "strategy": (RoundStrategy,),
     "platform": (MarkToMarket, FlatAccount),
 }
@@ -49,7 +51,9 @@ def require_port(port: type, offered: object) -> None:
     if isinstance(offered, type):
         raise NotConforming(f"{offered.__name__} is a class; an object of it is wanted")
     for name, method in members(port):
-        if inspect.getattr_static(offered, name, None) is None:
+        held = inspect.getattr_static(offered, name, _ABSENT)
+        # None is an answer of some attributes, and of no method.
+        if held is _ABSENT or (held is None and method is not None):
             raise NotConforming(f"{kind} is no {port.__name__}: {name} is missing")
         if method is not None:
             _require_method(f"{kind}.{name}", getattr(offered, name), method)

@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
@@ -186,6 +186,8 @@ def _description(registry: Registry) -> Message:
             "capabilities": sorted(offer.capabilities - {"VectorProvider"}),
             "model": getattr(offer.object, "model", ""),
             "local": getattr(offer.object, "local", False),
+            "cutoff": _iso(getattr(offer.object, "cutoff", None)),
+            **{name: getattr(offer.object, name, None) for name in ("per_minute", "per_day")},
         }
         for kind in REMOTES
         for name, offer in registry.offers(kind).items()
@@ -193,6 +195,10 @@ def _description(registry: Registry) -> Message:
     (info,) = registry.plugins
     problems = [[problem.what, problem.why] for problem in registry.problems]
     return {"hooks": list(info.hooks), "offers": offers, "problems": problems}
+
+
+def _iso(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
 
 
 def _served(registry: Registry, request: Message, clock: _RequestClock) -> Message:

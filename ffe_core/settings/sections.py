@@ -174,6 +174,14 @@ class AiSettings(Section):
         description="what models cost, dated; a model without a price has no known cost: "
         "[{model: M, from: 2026-01-01, input_usd_per_million: 1, output_usd_per_million: 4}]",
     )
+    cutoffs: dict[Name, date] = Field(
+        default_factory=dict,
+        description="last day that a model may have read about: {MODEL: 2025-01-31}; what a model without one says of "
+        "the past counts as contaminated",
+    )
+    embargo_days: int = Field(
+        default=30, ge=0, le=3650, description="days after a model's cutoff that count as contaminated still"
+    )
     budget_usd: Annotated[Decimal, Field(ge=0)] | None = Field(
         default=None, description="dollars that asking may cost on one day (UTC); null for no limit"
     )

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from ffe_core.domain.decisions import BriefRequest
 from ffe_core.errors import NoData, NotConfigured, PluginError, ProviderFailed, SettingsError, SourceFailed
 from ffe_core.plugins import PluginInfo, Registry
 from ffe_core.plugins.wire import decode, encode
+from ffe_core.ports import Dated, Rationed
 from ffe_core.testing.samples import (
     NOON,
     make_briefing,
@@ -36,7 +37,7 @@ REQUEST = BriefRequest(BTC, NOON, Timeframe.H1, 24)
 
 SOUND = """
 import os, sys
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from ffe_core import (Action, Candles, NoData, Note, Opinion, Quote, Ruling, RulingOutcome, Trust, hookimpl)
 from ffe_core.testing.samples import make_candles
@@ -56,6 +57,7 @@ class Prices:
 
 class Oracle:
     name, model, local = "oracle", "acme-1", False
+    cutoff, per_minute, per_day = date(2024, 1, 31), 5, None
     def ask(self, briefing, *, timeout):
         return Opinion("", self.model, Action.BUY, 61, f"price {briefing.market.price}", amount=Decimal("0.5"))
 
@@ -112,7 +114,10 @@ def test_an_isolated_plugin_answers_as_one_in_this_process_does(site: Site, load
     assert acme(apart) == acme(near)
     for registry in (apart, near):
         assert registry.sources["prices"].capabilities == {"QuoteSource"}
-        assert (registry.provider("oracle").model, registry.provider("oracle").local) == ("acme-1", False)
+        oracle = registry.provider("oracle")
+        assert (oracle.model, oracle.local) == ("acme-1", False)
+        assert isinstance(oracle, Dated) and oracle.cutoff == date(2024, 1, 31)
+        assert isinstance(oracle, Rationed) and (oracle.per_minute, oracle.per_day) == (5, None)
     one, other = apart.source("prices"), near.source("prices")
     assert one.serves(BTC) is other.serves(BTC) is True
     bars = {"start": NOON - timedelta(hours=9), "end": None, "limit": 5}

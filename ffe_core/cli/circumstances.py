@@ -1,0 +1,30 @@
+"""What a reader of a decision has to know about how its panel was asked, one line each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ffe_core.domain.decisions import Decision
+
+
+def circumstances(decision: Decision) -> Iterator[str]:
+    """Whose votes may know the future; nothing where nobody's does."""
+    marks = decision.ensemble_metadata.get("hindsight")
+    if marks and marks["decision"] == "contaminated":
+        names = ", ".join(name for name, judged in marks["providers"].items() if judged == "contaminated")
+        yield (
+            f"CONTAMINATED: {names} may have been trained on what came after {decision.as_of:%Y-%m-%d} "
+            "(`ffe config explain ai.cutoffs`)"
+        )
+
+
+def hindsight_row(decision: Decision) -> list[tuple[str, str]]:
+    """The row of ``ffe show``; none for a record from before it was asked."""
+    marks = decision.ensemble_metadata.get("hindsight")
+    if not marks:
+        return []
+    judged = ", ".join(f"{name} {verdict}" for name, verdict in marks["providers"].items()) or "nobody voted"
+    return [("hindsight", f"{marks['decision']} ({judged})")]
