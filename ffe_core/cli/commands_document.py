@@ -55,8 +55,8 @@ SHAPES: dict[str, str] = {
     "db copy": "from to tables[table rows checksum copied_checksum]",
     "db restore": "location kept decisions head",
     "db status": (
-        "backend location schema newest_schema current decisions removed events ledger_entries oldest newest bytes"
-        " journal_mode concerns[]"
+        "backend location schema newest_schema current decisions removed events ledger_entries outcomes oldest newest"
+        " bytes journal_mode concerns[]"
     ),
     "db upgrade": "before after changed backup",
     "demo": "synthetic decision{…} looked_at[id asset_pair action confidence] recorded_in next[command does]",

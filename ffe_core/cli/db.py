@@ -53,6 +53,7 @@ def status(session: Session) -> None:
             "removed": found.removed,
             "events": found.events,
             "ledger_entries": found.ledger_entries,
+            "outcomes": found.outcomes,
             "oldest": found.oldest,
             "newest": found.newest,
             "bytes": found.bytes,
@@ -83,6 +84,7 @@ def _print_status(console: Console, found: StoreStatus) -> None:
             ("removed", f"{found.removed:,} older ones"),
             ("events", f"{found.events:,}"),
             ("ledger", f"{found.ledger_entries:,} entries"),
+            ("outcomes", f"{found.outcomes:,}"),
             ("size", f"{found.bytes / 1_000_000:,.2f} MB"),
         ]
     rows += [("concern", concern) for concern in found.concerns]

@@ -151,7 +151,7 @@ def prune(
     """Remove the oldest decisions.
 
     Always from the oldest on, never one in the middle: a checkpoint stands for what is gone, and the chain goes on
-    from it. Money rows stay.
+    from it. Outcomes and money rows stay.
     """
     if keep is None and older_than is None and max_mb is None:
         raise UsageError("nothing says what may go", hint="--keep N, --older-than DAYS or --max-mb MB")
@@ -165,7 +165,7 @@ def prune(
 def wipe(session: Session, dry_run: bool, yes: bool) -> None:
     """Remove every decision.
 
-    A checkpoint remains, from which the chain goes on. Money rows stay.
+    A checkpoint remains, from which the chain goes on. Outcomes and money rows stay.
     """
     _remove(session, {"keep": 0}, dry_run, yes)
 

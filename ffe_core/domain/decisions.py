@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from ffe_core.domain.assets import Asset, Timeframe
-from ffe_core.domain.clock import require_utc
+from ffe_core.domain.clock import iso, require_utc
 from ffe_core.domain.market import Freshness, Market, MarketStatus, Pulse, Regime
 from ffe_core.domain.trading import (
     Action,
@@ -140,6 +140,13 @@ class Opinion:
         return cls(provider, model, None, 0, "", error=error, local=local, **facts)
 
 
+class OutcomeKind(StrEnum):
+    """When an outcome was taken: at the horizon of the decision, or when the trade it led to had closed."""
+
+    HORIZON = "horizon"
+    TRADE = "trade"
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of a decision, once its horizon has passed or its trade has closed."""
@@ -159,6 +166,23 @@ class Outcome:
     #: call is scored by, whatever was decided. ``None`` in records that only know what became of the decision.
     price_return: float | None = None
     cost: float | None = None
+    kind: OutcomeKind = OutcomeKind.HORIZON
+    #: whether the prices were invented; such outcomes teach nothing about real ones
+    synthetic: bool = False
+    #: the instant of the decision; a store keeps no outcome without it
+    as_of: datetime | None = None
+    #: the providers whose confidence claimed to be a probability over this very horizon
+    calibratable: tuple[str, ...] = ()
+    #: what the panel as a whole wanted, before any veto, and its confidence before quorum and failure factors
+    verdict_action: Action | None = None
+    raw_confidence: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "resolved_at", require_utc(self.resolved_at))
+        if self.as_of is not None:
+            object.__setattr__(self, "as_of", require_utc(self.as_of))
+            if self.resolved_at < self.as_of:
+                raise ValueError(f"resolved at {iso(self.resolved_at)}, before the decision at {iso(self.as_of)}")
 
     def net_of(self, action: Action) -> float | None:
         """What ``action`` would have made after costs; zero for HOLD, ``None`` where it is not known.

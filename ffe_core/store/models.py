@@ -136,6 +136,39 @@ class LedgerEntryRow(Row, table=True):
     detail: str = Field(default="{}", sa_type=Text)
 
 
+class OutcomeRow(Row, table=True):
+    """What came of a decision, whether or not the decision itself is (still) here; ``opinions`` is canonical JSON.
+
+    Returns and costs are fractions. Newest first within one reality of prices is how they are asked for.
+    """
+
+    __tablename__ = "outcomes"
+    __table_args__ = (
+        Index("ix_outcomes_synthetic_resolved_at", "synthetic", "resolved_at", "decision_id", "kind"),
+        Index("ix_outcomes_asset_pair_resolved_at", "asset_pair", "synthetic", "resolved_at"),
+        CheckConstraint("kind IN ('horizon', 'trade')", name="kind"),
+        CheckConstraint("raw_confidence BETWEEN 0 AND 100", name="raw_confidence"),
+    )
+
+    decision_id: str = Field(sa_type=Identifier, primary_key=True)
+    kind: str = Field(sa_type=Text, primary_key=True)
+    asset_pair: str = Field(sa_type=Text)
+    asset_type: str = Field(sa_type=Text)
+    synthetic: bool
+    as_of: datetime = Field(sa_type=UtcTime)
+    resolved_at: datetime = Field(sa_type=UtcTime)
+    action: str = Field(sa_type=Text)
+    gross_return: float | None = None
+    net_return: float | None = None
+    price_return: float | None = None
+    cost: float | None = None
+    pnl: Decimal | None = Field(default=None, sa_type=DecimalText)
+    exit_reason: str = Field(default="", sa_type=Text)
+    verdict_action: str | None = Field(default=None, sa_type=Text)
+    raw_confidence: int | None = None
+    opinions: str = Field(default="{}", sa_type=Text)
+
+
 metadata: MetaData = Row.metadata
 
 
@@ -170,6 +203,8 @@ SQLITE_TRIGGERS = (
     _refuse("checkpoints_no_delete", "DELETE", "checkpoints", "", "checkpoints are immutable"),
     _refuse("ledger_entries_no_update", "UPDATE", "ledger_entries", "", "ledger entries are immutable"),
     _refuse("ledger_entries_no_delete", "DELETE", "ledger_entries", "", "ledger entries are immutable"),
+    _refuse("outcomes_no_update", "UPDATE", "outcomes", "", "outcomes are immutable"),
+    _refuse("outcomes_no_delete", "DELETE", "outcomes", "", "outcomes are immutable"),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -19,11 +19,12 @@ from ffe_core.domain.clock import require_utc
 from ffe_core.errors import SafetyRefusal, StoreError, UsageError
 from ffe_core.store.database import Database
 from ffe_core.store.ledger import Ledger
+from ffe_core.store.outcomes import Outcomes
 from ffe_core.store.tables import chain_head, checkpoints, decision_events, decisions
 from ffe_core.store.types import time_text
 
 if TYPE_CHECKING:
-    from ffe_core.domain.decisions import Decision
+    from ffe_core.domain.decisions import Decision, Outcome
     from ffe_core.settings import Settings
 
 EVENT_KINDS = ("executed", "approved", "modified")
@@ -128,11 +129,12 @@ class Removal:
 
 
 class Store:
-    """The decisions, their events and the ledger of one database."""
+    """The decisions, their events and outcomes, and the ledger of one database."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self.ledger = Ledger(database)
+        self._outcomes = Outcomes(database)
 
     @classmethod
     def open(cls, settings: Settings) -> Store:
@@ -258,6 +260,32 @@ class Store:
         with self.database.reading() as connection:
             return _head(connection)
 
+    # Outcomes
+
+    def record_outcome(self, outcome: Outcome) -> bool:
+        """Keeps what came of a decision, once per kind; False where the same was known already.
+
+        Raises ``StoreError`` where something else is known, or the decision is here and disagrees; ``ValueError``.
+        """
+        return bool(self.record_outcomes([outcome]))
+
+    def record_outcomes(
+        self, outcomes: Iterable[Outcome], *, on_conflict: Callable[[int, str], object] | None = None
+    ) -> list[Outcome]:
+        """As ``record_outcome``, all or none, and returns the new ones; see ``Outcomes.record``."""
+        return self._outcomes.record(outcomes, on_conflict=on_conflict)
+
+    def outcomes(
+        self,
+        *,
+        until: datetime | None = None,
+        limit: int | None = None,
+        synthetic: bool | None = None,
+        asset: str | None = None,
+    ) -> list[Outcome]:
+        """What came of decisions, newest first by ``resolved_at``, and none that was resolved after ``until``."""
+        return self._outcomes.read(until=until, limit=limit, synthetic=synthetic, asset=asset)
+
     # Retention
 
     def retain(
@@ -271,7 +299,8 @@ class Store:
         """Removes the oldest decisions until every given limit holds, and leaves a checkpoint for the chain.
 
         ``keep`` counts decisions, ``older_than`` is days since they were made, ``max_bytes`` the size of their
-        records. Always a whole prefix: the first decision young enough protects those behind it.
+        records. Always a whole prefix: the first decision young enough protects those behind it. Outcomes and
+        money rows stay.
         """
         for name, value in (("keep", keep), ("older_than", older_than), ("max_bytes", max_bytes)):
             if value is not None and value < 0:

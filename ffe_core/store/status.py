@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, text
 
 from ffe_core.store.database import Database, has_content, network_filesystem
-from ffe_core.store.tables import HEAD, checkpoints, decision_events, decisions, ledger_entries
+from ffe_core.store.tables import HEAD, checkpoints, decision_events, decisions, ledger_entries, outcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class StoreStatus:
     removed: int = 0
     events: int = 0
     ledger_entries: int = 0
+    outcomes: int = 0
     oldest: datetime | None = None
     newest: datetime | None = None
     bytes: int = 0
@@ -49,9 +50,9 @@ def status(database: Database) -> StoreStatus:
             select(func.count(), func.min(decisions.c.created_at), func.max(decisions.c.created_at))
         ).one()
         removed = connection.execute(select(func.max(checkpoints.c.seq))).scalar_one()
-        events, entries = (
+        events, entries, resolved = (
             connection.execute(select(func.count()).select_from(table)).scalar_one()
-            for table in (decision_events, ledger_entries)
+            for table in (decision_events, ledger_entries, outcomes)
         )
         return StoreStatus(
             backend,
@@ -62,6 +63,7 @@ def status(database: Database) -> StoreStatus:
             int(removed or 0),
             int(events),
             int(entries),
+            int(resolved),
             oldest,
             newest,
             _size(connection, database),

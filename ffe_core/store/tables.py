@@ -6,12 +6,12 @@ to print a line. A test holds these equal to ``models``, which makes them.
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Column, Integer, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, Float, Integer, MetaData, Table, Text
 
 from ffe_core.store.types import DecimalText, Identifier, UtcTime, WholeNumber
 
 #: Every schema that was ever released, oldest first; the last one is what this version reads and writes.
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 HEAD = REVISIONS[-1]
 
 #: What precedes the first record of a chain.
@@ -87,5 +87,27 @@ ledger_entries = Table(
     Column("detail", Text, nullable=False),
 )
 
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("decision_id", Identifier, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("asset_pair", Text, nullable=False),
+    Column("asset_type", Text, nullable=False),
+    Column("synthetic", Boolean, nullable=False),
+    Column("as_of", UtcTime, nullable=False),
+    Column("resolved_at", UtcTime, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("gross_return", Float),
+    Column("net_return", Float),
+    Column("price_return", Float),
+    Column("cost", Float),
+    Column("pnl", DecimalText),
+    Column("exit_reason", Text, nullable=False),
+    Column("verdict_action", Text),
+    Column("raw_confidence", Integer),
+    Column("opinions", Text, nullable=False),
+)
+
 #: Parents before children: the order in which rows are copied.
-COPIED = (checkpoints, decisions, decision_events, ledger_entries)
+COPIED = (checkpoints, decisions, decision_events, ledger_entries, outcomes)

@@ -12,7 +12,7 @@ from uuid import UUID
 from ffe_core.domain.assets import PULSE_TIMEFRAMES, Asset
 from ffe_core.domain.clock import iso
 from ffe_core.domain.codec import plain
-from ffe_core.domain.decisions import Clamp, Decision, Opinion, Ruling, RulingOutcome, Sizing
+from ffe_core.domain.decisions import Clamp, Decision, Opinion, Outcome, Ruling, RulingOutcome, Sizing
 from ffe_core.domain.market import Confluence, Freshness, Market, MarketStatus, Pulse, Regime
 from ffe_core.domain.trading import Action, Effect, Mode
 
@@ -104,3 +104,28 @@ def many(count: int, *, filler: int = 0, first: int = 0) -> list[dict[str, Any]]
         }
         made.append(one)
     return made
+
+
+def outcome(number: int = 0, **changes: Any) -> Outcome:
+    """What came of ``decision(number)`` a day later, when the price had risen by 2 %."""
+    made = decision(number)
+    sign = {Action.BUY: 1, Action.SELL: -1, Action.HOLD: None}[made.action]
+    facts: dict[str, Any] = {
+        "decision_id": made.id,
+        "asset": Asset.parse(made.asset_pair),
+        "resolved_at": made.as_of + timedelta(days=1),
+        "action": made.action,
+        "gross_return": None if sign is None else sign * 0.02,
+        "net_return": None if sign is None else sign * 0.02 - 0.0022,
+        "pnl": None if sign is None else Decimal("12.340000000000000001"),
+        "exit_reason": "horizon",
+        "provider_actions": {"local": made.action, "gemini": Action.BUY},
+        "provider_confidences": {"local": 80, "gemini": 61},
+        "price_return": 0.02,
+        "cost": 0.0022,
+        "as_of": made.as_of,
+        "calibratable": ("gemini",),
+        "verdict_action": made.action,
+        "raw_confidence": 70,
+    }
+    return Outcome(**{**facts, **changes})

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from ffe_core.domain.decisions import OutcomeKind
 from ffe_core.domain.trading import Mode
 from ffe_core.errors import StoreError, UsageError, VerificationFailed
 from ffe_core.store import Database, LedgerEntry, LedgerKey, Store
@@ -19,7 +20,7 @@ from ffe_core.store.backup import back_up, restore
 from ffe_core.store.chain import verify
 from ffe_core.store.copy import copy_store, ready_target, row_count
 from ffe_core.store.tables import HEAD
-from tests.store.records import START, decision_id, many, record
+from tests.store.records import START, decision_id, many, outcome, record
 from tests.store.test_store_database import migrated
 
 KEY = LedgerKey(Mode.PAPER, "paper", "Äöü", True)
@@ -27,7 +28,7 @@ KEY = LedgerKey(Mode.PAPER, "paper", "Äöü", True)
 
 @pytest.fixture
 def filled(store: Store) -> Store:
-    """Every table with rows: seven decisions of which two were removed, events, a ledger."""
+    """Every table with rows: seven decisions of which two were removed, events, a ledger, outcomes."""
     store.append_many([record(number) for number in range(7)])
     store.add_event(decision_id(5), "approved", {"by": "me"})
     store.add_event(decision_id(5), "executed")
@@ -35,6 +36,7 @@ def filled(store: Store) -> Store:
     entry = LedgerEntry(START, "deposit", Decimal("10000.000000000000000001"), "USD")
     store.ledger.append(KEY, [entry, replace(entry, kind="fee", price=Decimal("1.10"), fill_id="f")])
     store.ledger.append(replace(KEY, account="Zeta"), [entry])
+    store.record_outcomes([outcome(number) for number in range(3)])
     return store
 
 
@@ -44,6 +46,7 @@ def contents(store: Store) -> list[object]:
         [(one.text, one.hash, store.get(one.id).events) for one in store.newest(100)],
         store.ledger.read(KEY),
         store.ledger.read(replace(KEY, account="Zeta")),
+        store.outcomes(),
     ]
 
 
@@ -213,6 +216,7 @@ def test_copying_to_postgresql_and_back_gives_equal_rows(
     entry = LedgerEntry(START, "deposit", Decimal("10000.000000000000000001"), "USD")
     for account in ("Zeta", "alpha", "Äöü", "a-b", "ab"):
         sqlite_store.ledger.append(replace(KEY, account=account), [entry, replace(entry, kind="fee")])
+    sqlite_store.record_outcomes([outcome(0), outcome(1, gross_return=-0.0), outcome(0, kind=OutcomeKind.TRADE)])
     heard: list[int] = []
 
     with Database.at(postgres_url) as server, Database.open(None, tmp_path / "back") as back:
@@ -227,9 +231,10 @@ def test_copying_to_postgresql_and_back_gives_equal_rows(
             "decisions": 1001,
             "decision_events": 1,
             "ledger_entries": 10,
+            "outcomes": 3,
             "chain_head": 1,
         }
-        assert sum(heard) == row_count(server) == 1013
+        assert sum(heard) == row_count(server) == 1016
         assert verify(Store(server)) == verify(Store(back)) == verify(sqlite_store)
         Store(server).append(record(5000))
         assert verify(Store(server)).ok
