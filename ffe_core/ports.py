@@ -107,7 +107,9 @@ class AIProvider(Named, Protocol):
     """Somebody who can be asked for an opinion."""
 
     @property
-    def model(self) -> str: ...
+    def model(self) -> str:
+        """The model's id, or ``rule:NAME`` where the answer is computed here and nobody is called."""
+        ...
 
     @property
     def local(self) -> bool:

@@ -48,8 +48,8 @@ def clean_environment(home: Path) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No test sees the developer's settings, not even one that asks for no home."""
-    allowed = clean_environment(tmp_path_factory.getbasetemp() / "no-home")
+    """No test sees the developer's settings, or what another test left behind, not even one that asks for no home."""
+    allowed = clean_environment(tmp_path_factory.getbasetemp() / f"no-home-{uuid.uuid4().hex[:12]}")
     for name in set(os.environ) - set(allowed):
         # pytest keeps its own account of the running test in the environment.
         if not name.startswith("PYTEST_"):

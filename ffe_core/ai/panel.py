@@ -63,9 +63,11 @@ def _answer(
         return Opinion.failure(name, model, f"no answer within {timeout:g} s", local=local)
     except ProviderFailed as error:
         # What was refused is worth a look: it goes on record like what was read.
-        return Opinion.failure(name, model, error.message, local=local, prompt=error.prompt, raw_reply=error.reply)
+        said = {"hint": error.hint, "prompt": error.prompt, "raw_reply": error.reply}
+        return Opinion.failure(name, model, error.message, local=local, **said)
     except FfeError as error:
-        return Opinion.failure(name, model, error.message, local=local, asked=not isinstance(error, NotConfigured))
+        asked = not isinstance(error, NotConfigured)
+        return Opinion.failure(name, model, error.message, local=local, asked=asked, hint=error.hint)
     # The guard around each provider lets only our own errors through; this is the last line if it does not.
     except Exception as error:  # noqa: BLE001
         return Opinion.failure(name, model, f"{type(error).__name__}: {error}", local=local)

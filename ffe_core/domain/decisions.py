@@ -114,8 +114,10 @@ class Opinion:
     raw_reply: str | None = None
     #: members of the reply that nothing reads
     ignored_members: int = 0
-    #: False where nobody was asked, because a key or a model was never set
+    #: False where nobody could be asked, because a key or a model was never set
     asked: bool = True
+    #: what to do about ``error``
+    hint: str | None = None
 
     def __post_init__(self) -> None:
         if self.error is None:

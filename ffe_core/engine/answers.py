@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,8 +15,10 @@ from ffe_core.ports import AIProvider
 if TYPE_CHECKING:
     from ffe_core.ai.cassette import Cassette, Origin
     from ffe_core.ai.panel import Asking
+    from ffe_core.ai.turnstile import Turnstile
     from ffe_core.market.feed import Feed
     from ffe_core.net.limiter import RateLimiter
+    from ffe_core.net.state import StateStore
     from ffe_core.plugins import Registry
     from ffe_core.settings import Settings
 
@@ -34,12 +36,20 @@ class Answers:
     clock: Clock
     cassette: Cassette | None = None
     budget_usd: Decimal | None = None
+    _kept: StateStore | None = field(default=None, init=False, repr=False)
+
+    @property
+    def state(self) -> StateStore:
+        """What is remembered of services between commands."""
+        from ffe_core.net.state import FileState
+
+        self._kept = self._kept or FileState(self.settings.paths.state)
+        return self._kept
 
     def feed(self, sources: Sequence[str]) -> Feed:
         """The market by ``sources``, in their order. Raises ``UnknownName``, ``RequiredPluginFailed``."""
         from ffe_core.market.cache import HistoryCache
         from ffe_core.market.feed import Feed
-        from ffe_core.net.state import FileState
 
         if self.cassette is not None:
             return self._taped_feed(sources, self.cassette)
@@ -50,7 +60,7 @@ class Answers:
             ttl=data.cache_ttl,
             max_entries=data.memory_cache_entries,
             history=HistoryCache(self.settings.paths.cache / "candles", self.clock),
-            state=FileState(self.settings.paths.state),
+            state=self.state,
         )
 
     def _taped_feed(self, sources: Sequence[str], cassette: Cassette) -> Feed:
@@ -91,15 +101,16 @@ class Answers:
     def _premium(self) -> RateLimiter:
         """Counts premium questions, over all processes; whether one may be asked is the strategy's to decide."""
         from ffe_core.net.limiter import Allowance, RateLimiter
-        from ffe_core.net.state import FileState
 
-        return RateLimiter("premium questions", Allowance(), self.clock, store=FileState(self.settings.paths.state))
+        return RateLimiter("premium questions", Allowance(), self.clock, store=self.state)
 
     def opinions(
         self, panel: Mapping[str, AIProvider], briefing: Briefing, *, premium: bool = False
     ) -> tuple[Opinion, ...]:
         """One answer per provider, in the order of the panel; ``premium`` questions are counted for the day.
 
+        May be called by several threads at once. From the outside in: what a cassette knows is not asked; who may not
+        be asked now abstains; what is left has to be paid for; all that is paid for is asked at once.
         Raises ``BudgetSpent``, ``CassetteMiss``.
         """
         from ffe_core.ai.cost import Meter, Spending
@@ -108,12 +119,19 @@ class Answers:
         spending = Spending(self.settings.paths.spending)
         meter = Meter(self.settings.ai.prices, spending, self.clock, self.budget_usd)
         asking: Asking = partial(ask_panel, timeout=self.settings.ai.timeout)
-        asking = meter.over(_counted(asking, self._premium()) if premium else asking)
+        asking = self.turnstile.before(meter.over(_counted(asking, self._premium()) if premium else asking))
         if self.cassette is not None:
             from ffe_core.ai.cassette import taped
 
             asking = taped(asking, self.cassette, {name: self._origin(name) for name in panel})
         return asking(panel, briefing)
+
+    @property
+    def turnstile(self) -> Turnstile:
+        """What every provider has to pass before it is asked."""
+        from ffe_core.ai.turnstile import Turnstile
+
+        return Turnstile(self.clock, self.state, self.settings.ai.limits)
 
     def _origin(self, provider: str) -> Origin:
         from ffe_core.ai.cassette import Origin

@@ -9,7 +9,7 @@ from typing import Any
 
 from ffe_core.domain.codec import canonical_json, plain
 from ffe_core.engine.decide import DecisionInputs, decide, decision_of
-from ffe_core.engine.record import Part, Record, read_record
+from ffe_core.engine.record import Part, Record, read_record, restore_decision
 from ffe_core.engine.rounds import asked_again
 from ffe_core.errors import PluginError, ProviderFailed, VerificationFailed
 from ffe_core.ports import AggregationStrategy, RiskRule, RoundStrategy
@@ -49,6 +49,8 @@ def replay_record(
     """
     try:
         held = read_record(record)
+        # As this version spells it: a field that was added since has its default, on both sides.
+        recorded = plain(restore_decision(record))
     except (ValueError, KeyError, TypeError) as error:
         raise VerificationFailed(f"the record cannot be read: {error}") from error
     _same_plugins(held, plugins)
@@ -56,7 +58,7 @@ def replay_record(
     decided = decide(held.inputs, present, [_there(rules, part) for part in held.parts["rules"]])
     decision_id = str(held.decision["id"])
     again = plain(decision_of(decision_id, datetime.fromisoformat(held.decision["created_at"]), held.inputs, decided))
-    before = {name: value for name, value in held.decision.items() if name not in _GIVEN}
+    before = {name: value for name, value in recorded.items() if name not in _GIVEN}
     after = {name: value for name, value in again.items() if name not in _GIVEN}
     found = [*_reread(held.inputs), *_asked(held.inputs, present)]
     if canonical_json(before) != canonical_json(after):

@@ -44,6 +44,8 @@ class BreakerState:
     opened: int = 0
     last_failure_at: datetime | None = None
     last_error: str = ""
+    #: probes that failed, one after the other, since it was closed
+    probes: int = 0
 
     def wait(self, now: datetime, recovery: float) -> float:
         """Seconds until the next probe may go; 0 where a call may go now."""
@@ -73,7 +75,7 @@ class BreakerState:
         return self.closed()
 
     def closed(self) -> BreakerState:
-        return replace(self, phase=Phase.CLOSED, failures=0, since=None)
+        return replace(self, phase=Phase.CLOSED, failures=0, probes=0, since=None)
 
     def failed_with(self, error: str, now: datetime, threshold: int) -> BreakerState:
         failures = self.failures + 1
@@ -83,7 +85,8 @@ class BreakerState:
         if self.phase is Phase.OPEN:
             # A call that left before the breaker opened: counted, but the waiting time does not start over.
             return state
-        return replace(state, phase=Phase.OPEN, since=now, opened=self.opened + 1)
+        probes = self.probes + (self.phase is Phase.HALF_OPEN)
+        return replace(state, phase=Phase.OPEN, since=now, opened=self.opened + 1, probes=probes)
 
     def abandoned(self, recovery: float) -> BreakerState:
         """The probe ended without a verdict on the service: the next call may be the probe."""
@@ -128,8 +131,12 @@ class CircuitBreaker:
 
     ``counts`` are the exceptions that speak against the service; others pass through and change nothing. ``store``
     keeps the state by ``name``, for every process that names the same service; without one it lives as long as the
-    breaker. Raises ``CircuitOpen`` instead of calling while the service is left alone, ``ValueError`` for a threshold
-    below one or a negative recovery time (seconds).
+    breaker. ``recovery`` is how long the service is left alone (seconds); with ``longest`` that doubles with every
+    probe that fails, up to so many. Raises ``CircuitOpen`` instead of calling while the service is left alone,
+    ``ValueError`` for a threshold below one or a negative recovery time.
+
+    Who cannot call through it, because the end of a call is learnt elsewhere, uses ``knock``, and then one of
+    ``praise``, ``blame`` and ``let_go``.
     """
 
     def __init__(
@@ -139,6 +146,7 @@ class CircuitBreaker:
         *,
         threshold: int = THRESHOLD,
         recovery: float = RECOVERY,
+        longest: float | None = None,
         counts: type[Exception] | tuple[type[Exception], ...] = Exception,
         state: BreakerState | None = None,
         store: StateStore | None = None,
@@ -150,6 +158,7 @@ class CircuitBreaker:
         self.name = name
         self.threshold = threshold
         self.recovery = recovery
+        self.longest = longest
         self._clock = clock
         self._counts = counts
         self._store: StateStore = store or MemoryState()
@@ -163,13 +172,21 @@ class CircuitBreaker:
     @property
     def is_open(self) -> bool:
         """Whether a call would be refused now; asking is not a probe."""
-        return self.state.wait(self._clock.now(), self.recovery) > 0
+        state = self.state
+        return state.wait(self._clock.now(), self.pause(state)) > 0
+
+    def pause(self, state: BreakerState) -> float:
+        """Seconds that the service is left alone in ``state``."""
+        if self.longest is None:
+            return self.recovery
+        # Not beyond 2 ** 30: what is multiplied must stay a number.
+        return min(self.longest, self.recovery * 2.0 ** min(30, state.probes))
 
     def stats(self) -> BreakerStats:
         state = self.state
         rate = state.failed / state.calls if state.calls else None
-        wait = state.wait(self._clock.now(), self.recovery)
-        return BreakerStats(self.name, state, self.threshold, self.recovery, rate, wait)
+        pause = self.pause(state)
+        return BreakerStats(self.name, state, self.threshold, pause, rate, state.wait(self._clock.now(), pause))
 
     def reset(self) -> None:
         """Closed again by hand; the totals stay."""
@@ -181,9 +198,9 @@ class CircuitBreaker:
         try:
             answer = function(*args, **kwargs)
         except BaseException as error:
-            self._blame(error)
+            self._end(error)
             raise
-        self._praise()
+        self.praise()
         return answer
 
     async def call_async[**P, T](self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -191,9 +208,9 @@ class CircuitBreaker:
         try:
             answer = await function(*args, **kwargs)
         except BaseException as error:
-            self._blame(error)
+            self._end(error)
             raise
-        self._praise()
+        self.praise()
         return answer
 
     def __call__[**P, T](self, function: Callable[P, T]) -> Callable[P, T]:
@@ -212,29 +229,41 @@ class CircuitBreaker:
 
         return self._store.update(KIND, self.name, change)
 
-    def _admit(self) -> None:
+    def knock(self) -> BreakerState | None:
+        """Asks for a call to go. ``None``: it may, and how it ended is to be told; else the state that forbids it."""
         now = self._clock.now()
 
         def admit(state: BreakerState) -> tuple[BreakerState, BreakerState | None]:
-            after, allowed = state.admit(now, self.recovery)
+            after, allowed = state.admit(now, self.pause(state))
             return after, None if allowed else after
 
-        refused = self._change(admit)
+        return self._change(admit)
+
+    def praise(self) -> None:
+        """A call that was let through brought what was asked for."""
+        self._change(lambda state: (state.succeeded(), None))
+
+    def blame(self, reason: str) -> None:
+        """A call that was let through speaks against the service."""
+        # It may be written to a file and read by another command: a line without secrets.
+        told = (redact(reason).splitlines() or [""])[0]
+        now = self._clock.now()
+        self._change(lambda state: (state.failed_with(told, now, self.threshold), None))
+
+    def let_go(self) -> None:
+        """A call that was let through ended without a word on the service."""
+        self._change(lambda state: (state.abandoned(self.pause(state)), None))
+
+    def _admit(self) -> None:
+        refused = self.knock()
         if refused is None:
             return
         told = f" (last: {refused.last_error})" if refused.last_error else ""
-        raise CircuitOpen(
-            f"{self.name} failed too often and is left alone for {refused.wait(now, self.recovery):.0f} s{told}"
-        )
+        wait = refused.wait(self._clock.now(), self.pause(refused))
+        raise CircuitOpen(f"{self.name} failed too often and is left alone for {wait:.0f} s{told}")
 
-    def _praise(self) -> None:
-        self._change(lambda state: (state.succeeded(), None))
-
-    def _blame(self, error: BaseException) -> None:
-        if not isinstance(error, self._counts):
-            self._change(lambda state: (state.abandoned(self.recovery), None))
-            return
-        # It may be written to a file and read by another command: a line without secrets.
-        told = redact(str(error)).splitlines()[0] if str(error) else type(error).__name__
-        now = self._clock.now()
-        self._change(lambda state: (state.failed_with(told, now, self.threshold), None))
+    def _end(self, error: BaseException) -> None:
+        if isinstance(error, self._counts):
+            self.blame(str(error) or type(error).__name__)
+        else:
+            self.let_go()

@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -158,13 +158,23 @@ class RateLimiter:
             waited += wait
         return waited
 
+    def give_back(self) -> None:
+        """A call that ``acquire`` counted was not made after all."""
+        now = self._clock.now()
+
+        def change(text: str | None) -> tuple[str, None]:
+            spent = self._present(text, now)
+            return _encoded(replace(spent, stamps=spent.stamps[:-1], count=max(0, spent.count - 1))), None
+
+        self._store.update(KIND, self.name, change)
+
     def exhaust(self) -> None:
         """The service said that today's calls are spent, whatever was counted: nothing goes until its midnight."""
         now = self._clock.now()
 
         def change(text: str | None) -> tuple[str, None]:
             spent = self._present(text, now)
-            return _encoded(_Spent(spent.stamps, spent.day, spent.count, exhausted=True)), None
+            return _encoded(replace(spent, exhausted=True)), None
 
         self._store.update(KIND, self.name, change)
 

@@ -159,6 +159,17 @@ class Price(Section):
     output_usd_per_million: Decimal = Field(ge=0, description="dollars for a million tokens that come back")
 
 
+class ProviderLimits(Section):
+    """How often a provider may be asked; a key that is not set leaves what the provider says."""
+
+    per_minute: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="questions within any minute; null for no limit"
+    )
+    per_day: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="questions on one day (UTC); null for no limit"
+    )
+
+
 class AiSettings(Section):
     providers: list[Name] = Field(
         default=["local", "trend_adx", "rsi_reversion"],
@@ -184,6 +195,11 @@ class AiSettings(Section):
     )
     budget_usd: Annotated[Decimal, Field(ge=0)] | None = Field(
         default=None, description="dollars that asking may cost on one day (UTC); null for no limit"
+    )
+    limits: dict[Name, ProviderLimits] = Field(
+        default_factory=dict,
+        description="how often providers may be asked, instead of what they say themselves: "
+        "{gemini: {per_minute: 10, per_day: 250}}; null for no limit",
     )
 
     @field_validator("providers")

@@ -140,6 +140,13 @@ def test_replay_of_a_record_gives_the_same_bytes():
     assert replayed(recorded(inputs(said("a", "SELL"), said("b", "SELL"), Opinion.failure("c", "m", "down")))).same
 
 
+def test_a_record_from_before_a_field_was_added_replays_to_the_same():
+    record = recorded(inputs(said("a"), said("b")))
+    for opinion in (*record["decision"]["opinions"], *record["inputs"]["opinions"]):
+        del opinion["hint"]
+    assert replayed(record).same
+
+
 def test_replay_names_the_fields_that_differ():
     record = recorded(inputs())
     record["decision"]["position_size"] = "0.06"

@@ -37,8 +37,8 @@ class Raises:
         raise ValueError("on purpose")
 
 
-@pytest.fixture(scope="module")
-def decide(tmp_path_factory):
+@pytest.fixture
+def decide(home):
     """The decision of five providers, of which some answer, under a strategy."""
 
     def made(answering, strategy="weighted"):

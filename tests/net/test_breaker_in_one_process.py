@@ -272,3 +272,33 @@ def test_it_never_calls_within_the_wait_after_it_opened(steps: list[tuple[str, f
 
 def test_a_fresh_state_admits_a_call() -> None:
     assert BreakerState().admit(START, 60.0)[1]
+
+
+def test_the_pause_doubles_with_every_probe_that_fails_and_begins_anew_after_one_that_does_not() -> None:
+    clock = HandClock()
+    breaker = CircuitBreaker("venue", clock, threshold=1, recovery=10, longest=35, counts=SourceFailed)
+    at = 0.0
+    for pause in (10, 20, 35, 35):
+        clock.to(at)
+        with pytest.raises(SourceFailed):
+            breaker.call(fail)
+        clock.to(at + pause - 0.5)
+        assert breaker.is_open
+        with pytest.raises(CircuitOpen, match="left alone for 0 s"):
+            breaker.call(fail)
+        at += pause
+    clock.to(at)
+    assert breaker.call(succeed) == "up"
+    with pytest.raises(SourceFailed):
+        breaker.call(fail)
+    clock.to(at + 10)
+    assert not breaker.is_open
+
+
+def test_a_failure_that_comes_in_late_does_not_lengthen_the_pause() -> None:
+    clock = HandClock()
+    breaker = CircuitBreaker("venue", clock, threshold=1, recovery=10, longest=100)
+    assert (breaker.knock(), breaker.knock()) == (None, None)
+    breaker.blame("down")
+    breaker.blame("down as well")
+    assert breaker.stats().seconds_until_probe == 10

@@ -310,3 +310,16 @@ def test_no_sixty_seconds_ever_see_more_calls_than_allowed(most, pauses) -> None
         gone.append(time.now())
     for first in range(len(gone) - most):
         assert gone[first + most] - gone[first] >= timedelta(seconds=60)
+
+
+def test_a_call_that_was_not_made_is_given_back() -> None:
+    two = limiter(HandTime(), Allowance(per_minute=2, per_day=2))
+    two.give_back()
+    assert two.usage() == Usage(0, 0, exhausted=False)
+    two.acquire()
+    two.acquire()
+    two.give_back()
+    assert two.usage() == Usage(1, 1, exhausted=False)
+    two.acquire()
+    with pytest.raises(RateLimited):
+        two.acquire()
