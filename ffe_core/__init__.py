@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Note,
         Opinion,
         Outcome,
+        OutcomeKind,
         Proposal,
         RiskContext,
         Round,
@@ -111,6 +112,7 @@ if TYPE_CHECKING:
         Executor,
         FlatAccount,
         Holding,
+        Learner,
         Platform,
         Rationed,
         Readiness,
@@ -131,8 +133,8 @@ _HOMES = {
     "ffe_core.domain.assets": "Asset AssetKind DayBoundary Timeframe",
     "ffe_core.domain.clock": "Clock FixedClock SystemClock",
     "ffe_core.domain.decisions": (
-        "Agenda Ask Ballot BriefRequest Briefing Clamp Decision Note Opinion Outcome Proposal RiskContext Round Ruling "
-        "RulingOutcome Sizing Trust Verdict"
+        "Agenda Ask Ballot BriefRequest Briefing Clamp Decision Note Opinion Outcome OutcomeKind Proposal RiskContext "
+        "Round Ruling RulingOutcome Sizing Trust Verdict"
     ),
     "ffe_core.domain.events": "Alert Severity StateChange",
     "ffe_core.domain.ledger": "LedgerEntry",
@@ -154,7 +156,7 @@ _HOMES = {
     "ffe_core.markers": "hookimpl",
     "ffe_core.ports": (
         "AIProvider AggregationStrategy CheckedProvider Chunk DataSource Dated Executor FlatAccount Holding "
-        "Platform Rationed Readiness Result RiskRule RoundStrategy Series Signals VectorProvider"
+        "Learner Platform Rationed Readiness Result RiskRule RoundStrategy Series Signals VectorProvider"
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -205,6 +207,7 @@ __all__ = [
     "Holding",
     "HttpError",
     "Instrument",
+    "Learner",
     "LedgerBook",
     "LedgerEntry",
     "Ledgers",
@@ -223,6 +226,7 @@ __all__ = [
     "OrderState",
     "OrderType",
     "Outcome",
+    "OutcomeKind",
     "Platform",
     "PlatformError",
     "PluginContext",

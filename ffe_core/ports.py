@@ -232,6 +232,16 @@ class RoundStrategy(AggregationStrategy, Protocol):
 
 
 @runtime_checkable
+class Learner(Protocol):
+    """A strategy that learns: its ballots hold what had come of earlier decisions by then."""
+
+    @property
+    def history(self) -> int:
+        """How many outcomes it wants, the newest first; the record of every decision holds as many."""
+        ...
+
+
+@runtime_checkable
 class RiskRule(Named, Protocol):
     """Judges a proposal by the portfolio after the trade. Pure; it may shrink or veto, never enlarge."""
 

@@ -41,6 +41,9 @@ class SkillsSettings(BaseModel):
     hedge_floor: float = Field(
         default=0.0, ge=0, le=0.2, description="least weight of a provider under hedge; above 0 voids its guarantee"
     )
+    history: int = Field(
+        default=200, ge=1, le=100_000, description="newest outcomes that hedge and thompson learn from"
+    )
     stacking_outcomes: int = Field(
         default=100, ge=30, le=100_000, description="recorded outcomes that stacking needs before it answers"
     )
@@ -73,6 +76,7 @@ class Hedge:
 
     rate: float = 0.5
     floor: float = 0.0
+    history: int = 200
     name: str = "hedge"
 
     def combine(self, ballot: Ballot) -> Verdict:
@@ -89,6 +93,7 @@ class Thompson:
     name, so that nobody's failure changes another's.
     """
 
+    history: int = 200
     name: str = "thompson"
 
     def combine(self, ballot: Ballot) -> Verdict:
@@ -114,6 +119,10 @@ class Stacking:
     window: int = 2000
     penalty: float = 1.0
     name: str = "stacking"
+
+    @property
+    def history(self) -> int:
+        return self.window
 
     def combine(self, ballot: Ballot) -> Verdict:
         votes = ballot.opinions
@@ -144,8 +153,8 @@ def ffe_settings() -> type[BaseModel]:
 @hookimpl
 def ffe_aggregation_strategies(settings: SkillsSettings) -> Iterable[AggregationStrategy]:
     return (
-        Hedge(settings.hedge_rate, settings.hedge_floor),
-        Thompson(),
+        Hedge(settings.hedge_rate, settings.hedge_floor, settings.history),
+        Thompson(settings.history),
         Stacking(settings.stacking_outcomes, settings.stacking_window, settings.stacking_penalty),
     )
 

@@ -25,13 +25,14 @@ from ffe_core.engine.replay import Replayed, replay_record
 from ffe_core.engine.rounds import agenda_of, answers_of, rounds_of
 from ffe_core.ensemble.tiers import FALLBACK_STRATEGIES, EnsembleRules
 from ffe_core.errors import DataError, FfeError, SafetyRefusal, UsageError
-from ffe_core.ports import AIProvider, FlatAccount, MarkToMarket, Platform, RoundStrategy
+from ffe_core.ports import AIProvider, FlatAccount, Learner, MarkToMarket, Platform, RoundStrategy
 from ffe_core.risk.sizing import Exits, Kelly, SizingRules
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ffe_core.ai.cassette import Cassette, Tape
+    from ffe_core.domain.decisions import Outcome
     from ffe_core.engine.notebook import History
     from ffe_core.market.feed import Feed, FeedResult
     from ffe_core.plugins import Registry
@@ -168,7 +169,7 @@ class Engine:
         panel = self._panel(providers)
         gathered = self._gather(wanted, None if at is None else require_utc(at), source, indicators)
         inputs, left_out = self._ask(gathered, panel, named=frozenset(providers))
-        inputs = replace(inputs, training=self._training(inputs, present=at is None))
+        inputs = replace(inputs, training=self._training(inputs, present=at is None), history=self._learnt(inputs))
         decided = decide(inputs, self.registry.strategies_by_name(), list(self.registry.rules_by_name().values()))
         decision = decision_of(self._new_id(), self.clock.now(), inputs, decided)
         record = record_of(
@@ -313,6 +314,19 @@ class Engine:
         providers = {said.provider: self.registry.require("provider", said.provider) for said in opinions}
         ai = self.settings.ai
         return training_of(opinions, providers, ai.cutoffs, embargo_days=ai.embargo_days, present=present)
+
+    def _learnt(self, inputs: DecisionInputs) -> tuple[Outcome, ...]:
+        """What had come of earlier decisions by now, oldest first, where the chosen strategy learns from it.
+
+        What was resolved on invented prices teaches nothing about real ones, nor the other way round.
+        """
+        offer = self.registry.strategies.get(self.settings.ensemble.strategy)
+        if offer is None or not isinstance(offer.object, Learner) or len(inputs.opinions) < 2:
+            return ()
+        known = self.store.outcomes(
+            until=inputs.briefing.as_of, limit=offer.object.history, synthetic=inputs.briefing.market.synthetic
+        )
+        return tuple(reversed(known))
 
     # the account that sizes
 

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 CONFIDENCE = range(101)
 #: seconds that a provider may be late by: one that keeps to its timeout can still say why it failed
 GRACE = 0.2
+#: outcomes that a strategy may want: every decision's record holds them
+MOST_HISTORY = 100_000
 
 
 def _failure(kind: type[FfeError]) -> Callable[[str, str], FfeError]:
@@ -352,6 +354,18 @@ def _asks(answer: object) -> tuple[Ask, ...]:
     return asks
 
 
+class _WithHistory(GuardedStrategy):
+    def __init__(self, bare: Any, guard: Guard, name: str) -> None:
+        super().__init__(bare, guard, name)
+        self._history = accept(int, bare.history)
+        if not 1 <= self._history <= MOST_HISTORY:
+            raise BadAnswer(f"wants {self._history} outcomes")
+
+    @property
+    def history(self) -> int:
+        return self._history
+
+
 class GuardedRule(Guarded):
     """Raises ``PluginError``: the engine records the rule as unavailable."""
 
@@ -522,6 +536,7 @@ _ABILITIES: dict[str, type[Guarded]] = {
     "Catalogued": _WithHoldings,
     "VectorProvider": _WithVectors,
     "RoundStrategy": _WithRounds,
+    "Learner": _WithHistory,
     "CheckedProvider": _WithReadiness,
     "Rationed": _WithRation,
     "Dated": _WithCutoff,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ffe_core import hookspecs
 from ffe_core.hookspecs import COMPOSITION_HOOKS, CONTRIBUTION_HOOKS, EVENT_HOOKS
@@ -81,12 +81,17 @@ def _arguments(method: Callable[..., object]) -> str:
     return str(inspect.Signature(bare[1:]))
 
 
+def _own_members(port: type) -> Iterator[str]:
+    for name, method in members(port):
+        if name in vars(port):
+            yield f"`{name}`" if method is None else f"`{name}{_arguments(method)}`"
+
+
 def _optional() -> str:
     rows = [
-        f"| {kind} | `{port.__name__}` | {', '.join(f'`{name}{_arguments(method)}`' for name, method in own)} |"
+        f"| {kind} | `{port.__name__}` | {', '.join(_own_members(port))} |"
         for kind, ports in CAPABILITIES.items()
         for port in ports
-        if (own := [(name, method) for name, method in members(port) if method is not None and name in vars(port)])
     ]
     head = "## What an object may be able to do besides\n\nRead once from the object, when it is offered.\n"
-    return "\n".join([head, "| kind | port | methods |", "|---|---|---|", *rows, ""])
+    return "\n".join([head, "| kind | port | has |", "|---|---|---|", *rows, ""])

@@ -14,6 +14,7 @@ from ffe_core.ports import (
     CheckedProvider,
     Dated,
     FlatAccount,
+    Learner,
     MacroSource,
     MarkToMarket,
     NewsSource,
@@ -29,7 +30,7 @@ NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 CAPABILITIES: dict[str, tuple[type, ...]] = {
     "source": (QuoteSource, NewsSource, MacroSource, Catalogued),
     "provider": (VectorProvider, CheckedProvider, Rationed, Dated),
-    "strategy": (RoundStrategy,),
+    "strategy": (RoundStrategy, Learner),
     "platform": (MarkToMarket, FlatAccount),
 }
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ from ffe_core.plugins import call, one_line
 from ffe_core.plugins.accept import ITEM_LIMIT, TEXT_LIMIT, accept, accept_candles
 from ffe_core.plugins.guard import BadAnswer, Guard, private
 from ffe_core.plugins.proxies import guarded
-from ffe_core.ports import Signals
+from ffe_core.ports import Learner, Signals
 from ffe_core.testing.samples import (
     NOON,
     make_briefing,
@@ -57,8 +58,6 @@ BTC = Asset.parse("BTCUSD")
 
 
 def proxy(kind: str, capability: str = "", **methods: Any) -> Any:
-    from types import SimpleNamespace
-
     able = frozenset([capability] if capability else [])
     made = SimpleNamespace(name="culprit", model="m", local=False, **methods)
     return guarded(kind, made, Guard("bad", 5.0), "culprit", able)
@@ -440,3 +439,19 @@ def test_a_rule_with_other_parameters_is_behind_the_same_guard() -> None:
     assert (ours.action == bare_.action).all()
     with pytest.raises(UsageError, match="has no parameter speed"):
         rule.with_params(speed=3)
+
+
+@pytest.mark.parametrize("wanted", [0, -3, 100_001, True, 2.0, "7", None])
+def test_a_strategy_that_wants_no_number_of_outcomes_is_refused(wanted: Any) -> None:
+    made = SimpleNamespace(name="odd", history=wanted, combine=lambda ballot: None)
+    with pytest.raises(BadAnswer):
+        guarded("strategy", made, Guard("test", 5.0), "odd", frozenset({"Learner"}))
+
+
+def test_what_a_strategy_wants_to_remember_is_read_once() -> None:
+    made = SimpleNamespace(name="odd", history=7, combine=lambda ballot: None)
+    held = guarded("strategy", made, Guard("test", 5.0), "odd", frozenset({"Learner"}))
+    made.history = 9
+    assert isinstance(held, Learner)
+    assert held.history == 7
+    assert not isinstance(guarded("strategy", made, Guard("test", 5.0), "odd", frozenset()), Learner)

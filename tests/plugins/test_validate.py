@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from ffe_core.builtin.skills import Hedge, Stacking
+from ffe_core.builtin.voting import Majority
 from ffe_core.plugins.validate import NotConforming, capabilities, require_name, require_port
 from ffe_core.ports import AIProvider, DataSource, Executor, Platform, RiskRule, VectorProvider
 from ffe_core.testing.fakes import FakeExecutor, FakeProvider, FakeRule, FakeRuleProvider, FakeSource
@@ -102,6 +104,11 @@ def test_capabilities_are_read_from_the_object() -> None:
     assert capabilities("source", Source()) == set()
     assert capabilities("provider", FakeRuleProvider()) == {"VectorProvider"}
     assert capabilities("rule", FakeRule()) == set()
+    assert [capabilities("strategy", one) for one in (Majority(), Hedge(), Stacking())] == [
+        set(),
+        {"Learner"},
+        {"Learner"},
+    ]
 
 
 def test_a_capability_that_cannot_be_called_is_no_capability() -> None:

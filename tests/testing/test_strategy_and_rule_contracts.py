@@ -100,6 +100,11 @@ VERDICTS = [
         "test_all_confidences_zero_is_no_crash",
         "ZeroDivisionError",
     ),
+    (
+        crash_on(lambda ballot: any(one.price_return is None for one in ballot.history)),
+        "test_what_came_of_earlier_decisions_is_no_crash",
+        "ZeroDivisionError",
+    ),
     (crash_on(lambda ballot: not sum(ballot.weights.values())), "test_all_weights_zero_is_no_crash", "ZeroDivision"),
     (
         crash_on(lambda ballot: len(ballot.opinions) == 6),

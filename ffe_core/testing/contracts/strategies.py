@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, ClassVar
 
-from ffe_core.domain.decisions import Ask, Ballot, Opinion, Round, Verdict
+from ffe_core.domain.decisions import Ask, Ballot, Opinion, Outcome, Round, Verdict
 from ffe_core.domain.trading import Action
-from ffe_core.ports import AggregationStrategy, RoundStrategy
+from ffe_core.ports import AggregationStrategy, Learner, RoundStrategy
 from ffe_core.testing.contracts.base import Contract, ContractBroken, broken, not_applicable, require, spelled
 from ffe_core.testing.samples import make_agenda, make_ballot, make_opinion
 
@@ -116,6 +117,17 @@ class AggregationStrategyContract(Contract):
             votes = [(rng.choice((BUY, SELL, HOLD)), rng.randint(0, 100)) for _ in range(rng.randint(1, 7))]
             self.combine_or_decline(make_ballot(*votes))
 
+    def test_what_came_of_earlier_decisions_is_no_crash(self) -> None:
+        made = self.make()
+        wanted = made.history if isinstance(made, Learner) else 0
+        if isinstance(made, Learner):
+            whole = isinstance(wanted, int) and not isinstance(wanted, bool) and wanted > 0
+            require(whole, f"history {wanted!r} is no number of outcomes")
+        rng = random.Random(0)
+        ballot = make_ballot((BUY, 80), (SELL, 60), (HOLD, 55))
+        for count in (1, 60, min(wanted, 500)):
+            self.combine_or_decline(replace(ballot, history=_outcomes(ballot, count, rng)))
+
     def test_rounds_come_to_an_end(self) -> None:
         made = self.make()
         if not isinstance(made, RoundStrategy):
@@ -135,6 +147,30 @@ class AggregationStrategyContract(Contract):
                 require(isinstance(ask, Ask) and ask.providers, f"{ask!r:.60} asks nobody")
                 done.append(Round(ask, tuple(make_opinion(name) for name in ask.providers)))
         broken(f"after {MOST_ROUNDS} rounds it still asks")
+
+
+def _outcomes(ballot: Ballot, count: int, rng: random.Random) -> tuple[Outcome, ...]:
+    """What came of ``count`` decisions before the ballot, among them HOLDs, strangers and calls nobody can score."""
+    made = []
+    for number in range(count):
+        names = rng.sample([*ballot.weights, "stranger"], rng.randint(0, 3))
+        move = rng.choice((None, rng.uniform(-0.05, 0.05)))
+        made.append(
+            Outcome(
+                f"earlier-{number}",
+                ballot.asset,
+                ballot.as_of - timedelta(hours=count - number),
+                rng.choice((BUY, SELL, HOLD)),
+                None,
+                None,
+                provider_actions={name: rng.choice((BUY, SELL, HOLD)) for name in names},
+                provider_confidences={name: rng.randint(0, 100) for name in names},
+                price_return=move,
+                cost=None if move is None else 0.002,
+                as_of=ballot.as_of - timedelta(hours=count - number + 24),
+            )
+        )
+    return tuple(made)
 
 
 def _after_rounds(strategy: AggregationStrategy, ballot: Ballot) -> Ballot:
