@@ -35,11 +35,13 @@ from ffe_core.plugins.wire import Broken, Channel, Message, decode, encode, sign
 from ffe_core.ports import (
     AIProvider,
     Catalogued,
+    CheckedProvider,
     DataSource,
     Holding,
     MacroSource,
     NewsSource,
     QuoteSource,
+    Readiness,
     RiskRule,
 )
 
@@ -323,6 +325,9 @@ class RemoteProvider(Remote):
     def ask(self, briefing: Briefing, *, timeout: float) -> Opinion:
         deadline = timeout + GRACE
         return cast("Opinion", self._call(AIProvider.ask, briefing, timeout=timeout, deadline=deadline))
+
+    def check(self, *, timeout: float) -> Readiness:
+        return cast("Readiness", self._call(CheckedProvider.check, timeout=timeout, deadline=timeout + GRACE))
 
 
 class RemoteRule(Remote):

@@ -249,8 +249,8 @@ class _WithReadiness(GuardedProvider):
 class _WithRation(GuardedProvider):
     def __init__(self, bare: Any, guard: Guard, name: str) -> None:
         super().__init__(bare, guard, name)
-        self._per_minute = _ration(bare.per_minute)
-        self._per_day = _ration(bare.per_day)
+        self._per_minute = _ration("per_minute", bare.per_minute)
+        self._per_day = _ration("per_day", bare.per_day)
 
     @property
     def per_minute(self) -> int | None:
@@ -261,13 +261,10 @@ class _WithRation(GuardedProvider):
         return self._per_day
 
 
-def _ration(answer: object) -> int | None:
-    if answer is None:
-        return None
-    calls = accept(int, answer)
-    if calls < 1:
-        raise BadAnswer(f"may be asked {calls} times")
-    return calls
+def _ration(name: str, answer: object) -> int | None:
+    if answer is not None and (type(answer) is not int or answer < 1):
+        raise BadAnswer(f"answered {name} {answer!r:.60}, which is no number of questions")
+    return answer
 
 
 class _WithCutoff(GuardedProvider):

@@ -26,7 +26,16 @@ from ffe_core.plugins.installed import GROUP
 from ffe_core.plugins.isolation import ANSWERS, REMOTES
 from ffe_core.plugins.registry import PluginInfo, Registry, reason_of
 from ffe_core.plugins.wire import Broken, Channel, Message, decode, encode, signature_of
-from ffe_core.ports import AIProvider, Catalogued, DataSource, MacroSource, NewsSource, QuoteSource, RiskRule
+from ffe_core.ports import (
+    AIProvider,
+    Catalogued,
+    CheckedProvider,
+    DataSource,
+    MacroSource,
+    NewsSource,
+    QuoteSource,
+    RiskRule,
+)
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -44,6 +53,7 @@ METHODS: dict[tuple[str, str], Callable[..., Any]] = {
     ("source", "macro"): MacroSource.macro,
     ("source", "holdings"): Catalogued.holdings,
     ("provider", "ask"): AIProvider.ask,
+    ("provider", "check"): CheckedProvider.check,
     ("rule", "check"): RiskRule.check,
 }
 

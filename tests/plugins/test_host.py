@@ -489,3 +489,49 @@ def test_a_driver_that_is_missing_raises_whatever_its_callback_says() -> None:
     with pytest.raises(NoMatches):
         DriverManager("ffe.no_such_group", "nobody", on_missing_entrypoints_callback=told.append)
     assert told == [], "its callback is never called"
+
+
+RATIONED = """
+from ffe_core import hookimpl
+class Oracle:
+    name, model, local, per_day = "oracle", "m", False, None
+    @property
+    def per_minute(self):
+        {body}
+    def ask(self, briefing, *, timeout): ...
+class Other:
+    name, model, local, per_minute, per_day = "other", "m", False, 5, 100
+    def ask(self, briefing, *, timeout): ...
+@hookimpl
+def ffe_ai_providers():
+    return [Oracle(), Other()]
+"""
+
+
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("raise RuntimeError('boom')", "Oracle: RuntimeError: boom"),
+        ("return 0", "Oracle: answered per_minute 0, which is no number of questions"),
+        ("return -3", "Oracle: answered per_minute -3, which is no number of questions"),
+        ("return True", "Oracle: answered per_minute True, which is no number of questions"),
+        ("return 2.5", "Oracle: answered per_minute 2.5, which is no number of questions"),
+        ("return 'often'", "Oracle: answered per_minute 'often', which is no number of questions"),
+    ],
+)
+def test_a_ration_that_makes_no_sense_is_one_line_that_names_whose_it_is(
+    site: Site, load: Callable[..., Registry], body: str, why: str, isolation: str
+) -> None:
+    site.install("acme", RATIONED.format(body=body))
+    registry = load(isolation={"acme": isolation})
+    assert [str(problem) for problem in registry.problems] == [f"plugin acme: ffe_ai_providers: {why}"]
+    assert set(registry.providers) >= {"other"}
+    assert "oracle" not in registry.providers
+
+
+def test_no_limit_is_a_ration_too(site: Site, load: Callable[..., Registry]) -> None:
+    site.install("acme", RATIONED.format(body="return None"))
+    registry = load()
+    assert registry.problems == []
+    assert "Rationed" in registry.providers["oracle"].capabilities

@@ -20,7 +20,7 @@ from ffe_core.domain.decisions import BriefRequest
 from ffe_core.errors import NoData, NotConfigured, PluginError, ProviderFailed, SettingsError, SourceFailed
 from ffe_core.plugins import PluginInfo, Registry
 from ffe_core.plugins.wire import decode, encode
-from ffe_core.ports import Dated, Rationed
+from ffe_core.ports import CheckedProvider, Dated, Rationed, Readiness
 from ffe_core.testing.samples import (
     NOON,
     make_briefing,
@@ -39,7 +39,7 @@ SOUND = """
 import os, sys
 from datetime import date, timedelta
 from decimal import Decimal
-from ffe_core import (Action, Candles, NoData, Note, Opinion, Quote, Ruling, RulingOutcome, Trust, hookimpl)
+from ffe_core import (Action, Candles, NoData, Note, Opinion, Quote, Readiness, Ruling, RulingOutcome, Trust, hookimpl)
 from ffe_core.testing.samples import make_candles
 
 class Prices:
@@ -60,6 +60,8 @@ class Oracle:
     cutoff, per_minute, per_day = date(2024, 1, 31), 5, None
     def ask(self, briefing, *, timeout):
         return Opinion("", self.model, Action.BUY, 61, f"price {briefing.market.price}", amount=Decimal("0.5"))
+    def check(self, *, timeout):
+        return Readiness(signed_in=False, reachable=True, detail=f"within {timeout:g} s", hint="sign in")
 
 class Cap:
     name = "cap"
@@ -118,6 +120,8 @@ def test_an_isolated_plugin_answers_as_one_in_this_process_does(site: Site, load
         assert (oracle.model, oracle.local) == ("acme-1", False)
         assert isinstance(oracle, Dated) and oracle.cutoff == date(2024, 1, 31)
         assert isinstance(oracle, Rationed) and (oracle.per_minute, oracle.per_day) == (5, None)
+        assert isinstance(oracle, CheckedProvider)
+        assert oracle.check(timeout=3) == Readiness(None, False, True, None, "within 3 s", "sign in")
     one, other = apart.source("prices"), near.source("prices")
     assert one.serves(BTC) is other.serves(BTC) is True
     bars = {"start": NOON - timedelta(hours=9), "end": None, "limit": 5}
@@ -208,6 +212,38 @@ def test_noise_on_standard_output_and_strange_descriptors_do_not_disturb_the_ans
     fault = "print('{\"answer\": 1}' * 1000); sys.stdout.flush(); os.write(1, b'noise'); os.write(2, b'')"
     registry = isolated(FAULTS.format(fault=fault))
     assert registry.provider("oracle").ask(replace(make_briefing(), horizon=13), timeout=5).confidence == 50
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("os._exit(7)", "its process ended with code 7"),
+        ("time.sleep(30)", "did not answer within 0.5 s"),
+        ("return True", "answered bool instead of Readiness"),
+        ("raise RuntimeError('boom')", "RuntimeError: boom"),
+    ],
+)
+def test_an_isolated_look_that_fails_is_a_line_in_time(isolated: Callable[..., Registry], body: str, why: str) -> None:
+    source = f"""
+import os, time
+from ffe_core import hookimpl
+class Oracle:
+    name, model, local = "oracle", "m", False
+    def ask(self, briefing, *, timeout): ...
+    def check(self, *, timeout):
+        {body}
+@hookimpl
+def ffe_ai_providers():
+    return [Oracle()]
+"""
+    oracle = isolated(source).provider("oracle")
+    began = time.monotonic()
+    assert isinstance(oracle, CheckedProvider)
+    with pytest.raises(ProviderFailed) as failed:
+        oracle.check(timeout=0.3)
+    assert failed.value.message.startswith("plugin acme: provider oracle: check")
+    assert why in failed.value.message
+    assert time.monotonic() - began < 10
 
 
 def test_a_process_that_keeps_dying_is_left_alone_in_the_end(isolated: Callable[..., Registry]) -> None:
