@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,12 @@ from ffe_core.domain.trading import Action, Effect
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ffe_core.domain.decisions import Decision
+    from ffe_core.domain.decisions import Decision, Opinion
     from ffe_core.domain.market import FramePulse
 
 ACTION_STYLES = {Action.BUY: "bold green", Action.SELL: "bold red", Action.HOLD: "bold yellow"}
+#: columns from which reasons stand beside the votes
+ROOM_FOR_REASONS = 100
 _EFFECT_WORDS = {
     Effect.NONE: "nothing to do",
     Effect.OPEN_LONG: "opens a long position",
@@ -52,7 +54,7 @@ def print_decision(
     for line in circumstances(decision):
         console.print(Text(clean(line), style="bold yellow"))
     console.print(_facts(decision))
-    console.print(_votes(decision))
+    _print_votes(console, decision)
     if decision.rulings:
         console.print(_rulings(decision))
     if show_pulse:
@@ -113,31 +115,59 @@ def _pulse_line(decision: Decision) -> str:
     return f"{text}, no data for {', '.join(missing)}" if missing else text
 
 
-def _votes(decision: Decision) -> Table:
+def _print_votes(console: Console, decision: Decision) -> None:
+    """The votes with their reasons beside them, or below where the terminal is too narrow for both."""
     meta = decision.ensemble_metadata
-    weights = meta.get("adjusted_weights", {})
+    beside = console.width >= ROOM_FOR_REASONS
     costs = any(opinion.cost_usd for opinion in decision.opinions)
-    heads = ("provider", "vote", "confidence", "weight", *(("cost",) if costs else ()), "why")
-    table = Table(*heads, title=f"votes, {meta['fallback_tier']}", title_justify="left")
+    table = Table(title=f"votes, {meta['fallback_tier']}", title_justify="left")
+    for head in ("provider", "vote", "confidence", "weight", "latency", *(("cost",) if costs else ())):
+        table.add_column(head, no_wrap=head != "provider", overflow="fold")
+    if beside:
+        table.add_column("why", overflow="fold")
+    reasons = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    reasons.add_column(style="dim", no_wrap=True)
+    reasons.add_column(overflow="fold")
     for opinion in decision.opinions:
-        if opinion.action is None:
-            cells = (Text("failed", style="red"), Text("-"), Text("-"))
-            why = opinion.error
-        else:
-            weight = weights.get(opinion.provider)
-            cells = (
-                Text(opinion.action.value, style=ACTION_STYLES[opinion.action]),
-                Text(str(opinion.confidence)),
-                Text("-" if weight is None else f"{weight:.3f}"),
-            )
-            why = opinion.reasoning
-        cost = (Text(_dollars(opinion.cost_usd)),) if costs else ()
-        table.add_row(Text(clean(opinion.provider)), *cells, *cost, Text(clean(why)))
-    return table
+        cells = _vote(opinion, meta.get("adjusted_weights", {}), costs=costs)
+        table.add_row(*cells, *((_why(opinion),) if beside else ()))
+        reasons.add_row(Text(clean(opinion.provider)), _why(opinion))
+    console.print(table)
+    if not beside:
+        console.print(reasons)
+
+
+def _vote(opinion: Opinion, weights: Mapping[str, float], *, costs: bool) -> list[Text]:
+    weight, failed = weights.get(opinion.provider), opinion.action is None
+    style = "red" if opinion.action is None else ACTION_STYLES[opinion.action]
+    cells = [
+        Text(clean(opinion.provider)),
+        Text("failed" if opinion.action is None else opinion.action.value, style=style),
+        Text("-" if failed else str(opinion.confidence)),
+        Text("-" if failed or weight is None else f"{weight:.3f}"),
+        Text(_latency(opinion.latency_ms)),
+    ]
+    return (
+        [*cells, Text("-" if failed and opinion.cost_usd is None else _dollars(opinion.cost_usd))] if costs else cells
+    )
+
+
+def _why(opinion: Opinion) -> Text:
+    """What was said, or what went wrong and how to mend it."""
+    if opinion.error is None:
+        return Text(clean(opinion.reasoning))
+    told = Text(clean(opinion.error))
+    return told.append(f" ({clean(opinion.hint)})", style="cyan") if opinion.hint else told
+
+
+def _latency(ms: float | None) -> str:
+    if ms is None:
+        return "-"
+    return "<1 ms" if ms < 1 else f"{ms:.0f} ms" if ms < 999.5 else f"{ms / 1000:.1f} s"
 
 
 def _dollars(cost: Decimal | None) -> str:
-    return "unknown" if cost is None else f"${cost:.4f}"
+    return "unknown" if cost is None else f"${cost:.4f}" if cost else "$0"
 
 
 def _rulings(decision: Decision) -> Table:

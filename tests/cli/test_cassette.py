@@ -119,7 +119,7 @@ def test_costs_are_shown_where_there_are_any(home):
         decision = engine.analyze("BTCUSD", at=datetime.fromisoformat(AT))
     costs = (Decimal("0.0036"), None, Decimal(0))
     opinions = tuple(replace(made, cost_usd=cost) for made, cost in zip(decision.opinions, costs, strict=True))
-    console = Console(record=True, width=120, file=StringIO())
+    console = Console(record=True, width=140, file=StringIO())
     print_decision(console, replace(decision, opinions=opinions))
     rows = [line.split("│") for line in console.export_text().splitlines() if "│" in line]
-    assert [row[5].strip() for row in rows[:3]] == ["$0.0036", "unknown", "$0.0000"]
+    assert [row[6].strip() for row in rows[:3]] == ["$0.0036", "unknown", "$0"]

@@ -16,6 +16,8 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 WIDTH = "100"
 #: what differs from run to run: ids, hashes, and the eight letters that stand for an id
 CHANGING = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b|\b[0-9a-f]{64}\b")
+#: how long a provider took, with the blanks that fill its cell
+LATENCY = re.compile(r"│ (?:<1|\d+|\d+\.\d) m?s +(?=│)")
 SESSION = ("analyze BTCUSD --at 2025-03-28T23:00:00Z", "replay {id}", "history --scored", "history verify")
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -54,8 +56,8 @@ def play(run: object) -> list[tuple[str, str]]:
 
 
 def masked(session: list[tuple[str, str]]) -> str:
-    """As text in which ids and hashes are numbered by their first appearance."""
-    text = "\n".join(f"$ ffe {command}\n{shown}" for command, shown in session)
+    """As text in which ids and hashes are numbered by their first appearance, and nobody took any time."""
+    text = LATENCY.sub("│ - ", "\n".join(f"$ ffe {command}\n{shown}" for command, shown in session))
     for number, found in enumerate(dict.fromkeys(CHANGING.findall(text))):
         text = text.replace(found, f"<{number}>").replace(found[:8], f"<{number}>")
     return text
