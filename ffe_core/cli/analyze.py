@@ -9,59 +9,24 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ffe_core.cli.asking import asked_options, prepare, tape_options
 from ffe_core.cli.instants import Instant
 from ffe_core.cli.session import Session, command
-from ffe_core.errors import FfeError, ProviderFailed, UsageError
+from ffe_core.errors import FfeError, ProviderFailed
 
 if TYPE_CHECKING:
     from ffe_core.domain.decisions import Decision
-    from ffe_core.engine import Engine
-
-
-class Dollars(click.ParamType[Decimal]):
-    """An amount of dollars, exact."""
-
-    name = "dollars"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
-        try:
-            amount = Decimal(str(value))
-        except ArithmeticError:
-            amount = Decimal("nan")
-        if not (amount.is_finite() and amount >= 0):
-            self.fail(f"{value!r} is no amount of dollars; write it like 0.50", param, ctx)
-        return amount
 
 
 @command()
 @click.argument("assets", nargs=-1, required=True, metavar="ASSET...")
-@click.option(
-    "-p",
-    "--provider",
-    "providers",
-    multiple=True,
-    metavar="NAME",
-    help="Ask this provider; repeatable. `ensemble` is the configured panel.",
-)
-@click.option("--source", metavar="NAME", help="Take market data from this source alone.")
+@asked_options
 @click.option("--at", type=Instant(), metavar="ISO", help="Decide as of this instant; nothing later is read.")
 @click.option(
     "--indicator", "indicators", multiple=True, metavar="NAME", help="Add an indicator of the catalogue; repeatable."
 )
-@click.option(
-    "--cassette",
-    type=click.Choice(["off", "record", "replay", "auto"]),
-    default="off",
-    help="Record what sources and models answer, replay it without asking anyone, or ask for what is missing only. "
-    "A replay needs the --at of its recording: without --at every run is about its own now.",
-)
-@click.option("--cassette-dir", type=click.Path(path_type=Path), metavar="DIR", help="Keep the recorded answers here.")
-@click.option(
-    "--budget-usd",
-    type=Dollars(),
-    metavar="X",
-    help="Ask nobody once models would cost more than this on one day (UTC); prices come from ai.prices.",
-)
+@click.option("--anonymise", is_flag=True, help="Hide ticker, dates and price level from the panel.")
+@tape_options
 @click.option("--show-pulse", is_flag=True, help="Print the reading of every timeframe.")
 def analyze(
     session: Session,
@@ -70,6 +35,7 @@ def analyze(
     source: str | None,
     at: datetime | None,
     indicators: tuple[str, ...],
+    anonymise: bool,
     cassette: str,
     cassette_dir: Path | None,
     budget_usd: Decimal | None,
@@ -85,19 +51,22 @@ def analyze(
     from ffe_core.engine import rank
 
     engine = session.engine
-    if at is not None and at > engine.clock.now():
-        raise UsageError(f"--at {at.isoformat()} is still to come", hint="leave it out to decide as of now")
-    _tape(engine, cassette, cassette_dir)
-    if budget_usd is not None:
-        engine.answers.budget_usd = budget_usd
+    prepare(engine, cassette, cassette_dir, budget_usd, () if at is None else (at,))
     wanted = {engine.asset(text).symbol: engine.asset(text) for text in assets}
     decisions: list[Decision] = []
     errors: list[FfeError] = []
-    for asset in wanted.values():
+    for number, asset in enumerate(wanted.values(), 1):
         if asset.is_short_name and asset.kind is AssetKind.UNKNOWN:
             session.warn(f"{asset} is shorter than any pair; was a pair such as {asset}USD meant?")
         try:
-            analysis = engine.analysis(asset, at=at, source=source, providers=providers, indicators=indicators)
+            analysis = engine.analysis(
+                asset,
+                at=at,
+                source=source,
+                providers=providers,
+                indicators=indicators,
+                anonymise=number if anonymise else None,
+            )
         except FfeError as error:
             if len(wanted) == 1:
                 raise
@@ -126,15 +95,6 @@ def analyze(
     if errors:
         session.exit(errors[0].exit_code)
     _fail_without_an_answer(ranked)
-
-
-def _tape(engine: Engine, cassette: str, folder: Path | None) -> None:
-    if cassette != "off":
-        from ffe_core.ai.cassette import Tape
-
-        engine.tape(Tape(cassette), folder)
-    elif folder is not None:
-        raise UsageError("--cassette-dir without --cassette", hint="say record, replay or auto")
 
 
 def _fail_without_an_answer(decisions: list[Decision]) -> None:

@@ -11,7 +11,13 @@ if TYPE_CHECKING:
 
 
 def circumstances(decision: Decision) -> Iterator[str]:
-    """Whose votes may know the future; nothing where nobody's does."""
+    """Under what mask it was asked, and whose votes may know the future; nothing where neither is so."""
+    mask = decision.ensemble_metadata.get("anonymised")
+    if mask:
+        yield (
+            f"ANONYMISED: the panel was asked about {mask['as']}, {mask['weeks_earlier']} weeks earlier, with prices "
+            f"from 100; {mask['notes_left_out']} notes left out"
+        )
     marks = decision.ensemble_metadata.get("hindsight")
     if marks and marks["decision"] == "contaminated":
         names = ", ".join(name for name, judged in marks["providers"].items() if judged == "contaminated")

@@ -79,6 +79,10 @@ SHAPES: dict[str, str] = {
     ),
     "plugins list": "[name version distribution hooks[] state reason builtin]",
     "plugins new": "name kind path files[]",
+    "probe": (
+        "asset_pair instants[] masks[as weeks_earlier first_close notes_left_out] providers[provider model compared"
+        " flips flip_rate flip_rate_interval_95[] failures[]] left_out{PROVIDER}"
+    ),
     "replay": "id same differences[path recorded replayed]",
     "status": (
         "version mode home platform{name plugin available} providers[name plugin available model local]"
@@ -104,6 +108,7 @@ EXITS: dict[str, dict[int, str]] = {
     "doctor": {1: "something that is needed is not well"},
     "plugins check": {1: "a check failed"},
     "plugins doctor": {1: "a plugin is broken or lacks something"},
+    "probe": {1: "no data for the asset, or nobody answered both ways"},
     "replay": {1: "a plugin that took part is absent or of another version"},
 }
 

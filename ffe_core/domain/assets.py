@@ -26,6 +26,8 @@ _BASES = sorted(COINS | STABLECOINS | FIAT, key=lambda code: (-len(code), code))
 SHORTEST_PAIR = 6
 #: letters and digits of a name, at most; the longest instruments that venues list have about thirty
 LONGEST_NAME = 64
+#: canonical letters and digits, or the mask that stands for an asset whose name is not to be known
+_SYMBOL = r"[A-Z0-9]+|ASSET_[0-9]+"
 
 
 class AssetKind(StrEnum):
@@ -57,7 +59,7 @@ class Asset:
     kind: AssetKind = AssetKind.UNKNOWN
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Z0-9]+", self.symbol):
+        if not re.fullmatch(_SYMBOL, self.symbol):
             raise ValueError(f"{self.symbol!r} is not a canonical symbol: upper-case letters and digits only")
 
     @classmethod

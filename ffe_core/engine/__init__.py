@@ -23,17 +23,19 @@ from ffe_core.engine.decide import DecisionInputs, decide, decision_of
 from ffe_core.engine.record import Part, Parts, describe_candles, record_of, restore_decision
 from ffe_core.engine.replay import Replayed, replay_record
 from ffe_core.engine.rounds import agenda_of, answers_of, rounds_of
+from ffe_core.engine.sizes import sizing_rules
 from ffe_core.ensemble.tiers import FALLBACK_STRATEGIES, EnsembleRules
 from ffe_core.errors import DataError, FfeError, SafetyRefusal, UsageError
 from ffe_core.ports import AIProvider, FlatAccount, Learner, MarkToMarket, Platform, RoundStrategy
-from ffe_core.risk.sizing import Exits, Kelly, SizingRules
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ffe_core.ai.anonymise import Mask
     from ffe_core.ai.cassette import Cassette, Tape
     from ffe_core.domain.decisions import Outcome
     from ffe_core.engine.notebook import History
+    from ffe_core.engine.probe import Probe
     from ffe_core.market.feed import Feed, FeedResult
     from ffe_core.plugins import Registry
     from ffe_core.settings import Settings
@@ -147,9 +149,12 @@ class Engine:
         source: str | None = None,
         providers: Sequence[str] = (),
         indicators: Sequence[str] = (),
+        anonymise: int | None = None,
     ) -> Decision:
         """One decision on ``asset``, stored. See ``analysis`` for the warnings that go with it."""
-        return self.analysis(asset, at=at, source=source, providers=providers, indicators=indicators).decision
+        return self.analysis(
+            asset, at=at, source=source, providers=providers, indicators=indicators, anonymise=anonymise
+        ).decision
 
     def analysis(
         self,
@@ -159,17 +164,23 @@ class Engine:
         source: str | None = None,
         providers: Sequence[str] = (),
         indicators: Sequence[str] = (),
+        anonymise: int | None = None,
     ) -> Analysis:
         """Market, panel, verdict, size, rulings, record.
 
+        ``anonymise``: the number N under which the panel is asked about ASSET_N instead, at another time and price.
         ``at`` (aware) analyses as of that instant: nothing later is read, no venue is called and the account is a
         flat paper one. Raises ``NoData``, ``UsageError``, ``SettingsError``, ``SafetyRefusal``, ``StoreError``.
         """
         wanted = self.asset(asset) if isinstance(asset, str) else asset
         panel = self._panel(providers)
         gathered = self._gather(wanted, None if at is None else require_utc(at), source, indicators)
-        inputs, left_out = self._ask(gathered, panel, named=frozenset(providers))
-        inputs = replace(inputs, training=self._training(inputs, present=at is None), history=self._learnt(inputs))
+        mask = None if anonymise is None else self._mask(gathered, indicators, anonymise, (gathered.found.as_of,))
+        with self.answers.behind(mask):
+            inputs, left_out = self._ask(gathered, panel, named=frozenset(providers))
+        inputs = replace(
+            inputs, training=self._training(inputs, present=at is None), mask=mask, history=self._learnt(inputs)
+        )
         decided = decide(inputs, self.registry.strategies_by_name(), list(self.registry.rules_by_name().values()))
         decision = decision_of(self._new_id(), self.clock.now(), inputs, decided)
         record = record_of(
@@ -328,6 +339,50 @@ class Engine:
         )
         return tuple(reversed(known))
 
+    def _mask(
+        self, gathered: _Gathered, indicators: Sequence[str], number: int, instants: Sequence[datetime], seed: int = 0
+    ) -> Mask:
+        from ffe_core.ai.anonymise import mask_of, weeks_back
+
+        return mask_of(
+            gathered.inputs.briefing,
+            gathered.found.series,
+            number=number,
+            weeks=weeks_back(seed, instants),
+            extras=(*self.settings.pulse.indicators, *indicators),
+            indicators=self.registry.indicators,
+        )
+
+    def probe(
+        self,
+        asset: str | Asset,
+        *,
+        at: Sequence[datetime] = (),
+        source: str | None = None,
+        providers: Sequence[str] = (),
+        seed: int = 0,
+    ) -> Probe:
+        """Asks each provider about the market as it is and under a mask, at every instant; nothing is stored.
+
+        ``seed`` draws how far the instants are moved. Raises what ``analysis`` does.
+        """
+        from ffe_core.engine.probe import Pair, probe_of
+
+        wanted = self.asset(asset) if isinstance(asset, str) else asset
+        panel = self._panel(providers)
+        gathered = [
+            self._gather(wanted, None if one is None else require_utc(one), source, ())
+            for one in dict.fromkeys(at) or (None,)
+        ]
+        instants = [held.found.as_of for held in gathered]
+        pairs: list[Pair] = []
+        masks = [self._mask(held, (), 1, instants, seed) for held in gathered]
+        for held, mask in zip(gathered, masks, strict=True):
+            plain = self.answers.opinions(panel, held.inputs.briefing)
+            with self.answers.behind(mask):
+                pairs += zip(plain, self.answers.opinions(panel, held.inputs.briefing), strict=True)
+        return probe_of(wanted, instants, masks, pairs, named=frozenset(providers))
+
     # the account that sizes
 
     def _account(self, asset: Asset, price: Decimal, *, synthetic: bool, hypothetical: bool, feed: Feed) -> _Account:
@@ -436,39 +491,6 @@ def _regime(series: Mapping[Timeframe, Candles | None], timeframe: Timeframe) ->
 def _seed(asset: Asset, as_of: datetime) -> int:
     """What a strategy may draw from: the same for the same asset and instant."""
     return int.from_bytes(hashlib.sha256(f"{asset.symbol}|{iso(as_of)}".encode()).digest()[:4])
-
-
-def sizing_rules(settings: Settings) -> SizingRules:
-    """Settings as exact decimals: 0.02 means 0.02, not the float next to it."""
-    exits, sizing, risk = settings.exits, settings.sizing, settings.risk
-    return SizingRules(
-        exits=Exits(
-            stop=exits.stop,
-            atr_multiple=_exact(exits.atr_multiple),
-            min=_exact(exits.min),
-            max=_exact(exits.max),
-            fallback=_exact(exits.fallback),
-            target=_exact(exits.target),
-        ),
-        method=sizing.method,
-        risk=_exact(sizing.risk),
-        kelly=Kelly(
-            win_probability=_exact(sizing.kelly.p),
-            payoff=_exact(sizing.kelly.payoff),
-            multiplier=_exact(sizing.kelly.multiplier),
-            cap=_exact(sizing.kelly.cap),
-            max_position=_exact(sizing.kelly.max_position),
-        ),
-        max_concentration=_exact(risk.max_concentration),
-        max_leverage=_exact(risk.max_leverage),
-        buying_power=_exact(risk.buying_power),
-        fee=_exact(settings.costs.fee),
-        allow_short=settings.execution.allow_short,
-    )
-
-
-def _exact(value: float | Decimal) -> Decimal:
-    return value if isinstance(value, Decimal) else Decimal(repr(value))
 
 
 def rank(decisions: Iterable[Decision]) -> list[Decision]:

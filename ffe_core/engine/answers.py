@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
@@ -13,6 +14,7 @@ from ffe_core.domain.decisions import Briefing, BriefRequest, Note, Opinion
 from ffe_core.ports import AIProvider
 
 if TYPE_CHECKING:
+    from ffe_core.ai.anonymise import Mask
     from ffe_core.ai.cassette import Cassette, Origin
     from ffe_core.ai.panel import Asking
     from ffe_core.ai.turnstile import Turnstile
@@ -36,6 +38,8 @@ class Answers:
     clock: Clock
     cassette: Cassette | None = None
     budget_usd: Decimal | None = None
+    #: what the panel sees every briefing under, where there is one
+    mask: Mask | None = None
     _kept: StateStore | None = field(default=None, init=False, repr=False)
 
     @property
@@ -118,6 +122,10 @@ class Answers:
 
         spending = Spending(self.settings.paths.spending)
         meter = Meter(self.settings.ai.prices, spending, self.clock, self.budget_usd)
+        if self.mask is not None:
+            from ffe_core.ai.anonymise import anonymise
+
+            briefing = anonymise(briefing, self.mask)
         asking: Asking = partial(ask_panel, timeout=self.settings.ai.timeout)
         asking = self.turnstile.before(meter.over(_counted(asking, self._premium()) if premium else asking))
         if self.cassette is not None:
@@ -125,6 +133,15 @@ class Answers:
 
             asking = taped(asking, self.cassette, {name: self._origin(name) for name in panel})
         return asking(panel, briefing)
+
+    @contextmanager
+    def behind(self, mask: Mask | None) -> Iterator[None]:
+        """Inside, every question is asked under ``mask``."""
+        before, self.mask = self.mask, mask
+        try:
+            yield
+        finally:
+            self.mask = before
 
     @property
     def turnstile(self) -> Turnstile:

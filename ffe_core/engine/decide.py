@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from ffe_core.ai.anonymise import Mask
 from ffe_core.ai.hindsight import Training
 from ffe_core.domain.assets import AssetKind
 from ffe_core.domain.decisions import (
@@ -55,6 +56,8 @@ class DecisionInputs:
     rounds: tuple[Round, ...] = ()
     #: what was known of the models' training; ``None`` in records from before it was asked
     training: Training | None = None
+    #: under which the panel saw ``briefing``, where it was not to know the asset
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,10 +205,13 @@ def decision_of(decision_id: str, created_at: datetime, inputs: DecisionInputs, 
 
 def _marks(inputs: DecisionInputs) -> dict[str, Any]:
     """What a reader has to know about the circumstances in which the panel was asked."""
-    if inputs.training is None:
-        return {}
-    opinions = (*inputs.opinions, *inputs.fallback_opinions)
-    return {"hindsight": inputs.training.told(opinions, inputs.briefing.as_of)}
+    marks: dict[str, Any] = {}
+    if inputs.training is not None:
+        opinions = (*inputs.opinions, *inputs.fallback_opinions)
+        marks["hindsight"] = inputs.training.told(opinions, inputs.briefing.as_of)
+    if inputs.mask is not None:
+        marks["anonymised"] = inputs.mask.told()
+    return marks
 
 
 def suggested_amount(proposal: Proposal) -> Decimal | None:
