@@ -9,10 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ffe_core.ai.command import Tool, ToolRun, Workplace
+    from ffe_core.ai.command import Tool, ToolLate, ToolRun, Workplace
     from ffe_core.ai.consult import ModelAnswer, consult, repaired, time_left
     from ffe_core.ai.prompt import Prompt, render_prompt
     from ffe_core.ai.reply import read_reply, repair_prompt, reply_schema
+    from ffe_core.ai.server import look_at_server
     from ffe_core.ai.settings import ToolSettings
     from ffe_core.domain.assets import Asset, AssetKind, DayBoundary, Timeframe
     from ffe_core.domain.clock import Clock, FixedClock, SystemClock
@@ -125,10 +126,11 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "ffe_core.ai.command": "Tool ToolRun Workplace",
+    "ffe_core.ai.command": "Tool ToolLate ToolRun Workplace",
     "ffe_core.ai.consult": "ModelAnswer consult repaired time_left",
     "ffe_core.ai.prompt": "Prompt render_prompt",
     "ffe_core.ai.reply": "read_reply repair_prompt reply_schema",
+    "ffe_core.ai.server": "look_at_server",
     "ffe_core.ai.settings": "ToolSettings",
     "ffe_core.domain.assets": "Asset AssetKind DayBoundary Timeframe",
     "ffe_core.domain.clock": "Clock FixedClock SystemClock",
@@ -264,6 +266,7 @@ __all__ = [
     "SystemClock",
     "Timeframe",
     "Tool",
+    "ToolLate",
     "ToolRun",
     "ToolSettings",
     "TradingState",
@@ -279,6 +282,7 @@ __all__ = [
     "Workplace",
     "consult",
     "hookimpl",
+    "look_at_server",
     "read_reply",
     "render_prompt",
     "repair_prompt",

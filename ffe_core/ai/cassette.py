@@ -39,7 +39,9 @@ from ffe_core.ports import AIProvider, DataSource
 
 SCHEMA = 1
 #: settings of a plugin that say how a model is reached, not what it is told
-TRANSPORT = frozenset("allow_http base_url ca_file command environment host keep_alive path timeout".split())
+TRANSPORT = frozenset(
+    "allow_http base_url ca_file command environment host keep_alive path per_day per_minute timeout".split()
+)
 
 type Answer = dict[str, Any]
 

@@ -32,6 +32,7 @@ from ffe_core.ai.reply import clean_reasoning
 from ffe_core.domain.text import clean
 from ffe_core.errors import ProviderFailed
 from ffe_core.hookspecs import PluginContext
+from ffe_core.ports import Readiness
 
 MOST_BYTES = 4 << 20
 #: of standard error only the end is kept: a tool may complain without end
@@ -56,6 +57,12 @@ _processes: set[subprocess.Popen[bytes]] = set()
 _folders: set[Path] = set()
 _lock = threading.Lock()
 _over = threading.Event()
+
+
+class ToolLate(ProviderFailed):
+    """A tool that was ended at its deadline; ``complaint`` is what it had written to standard error until then."""
+
+    complaint = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +118,18 @@ class Tool:
             with _lock:
                 _folders.discard(folder)
 
+    def look(self, *, timeout: float) -> Readiness:
+        """Whether it is installed and runs, by its ``--version``; asks no model."""
+        try:
+            with self.workplace() as place:
+                ran = place.run(["--version"], timeout=timeout)
+            if ran.code:
+                raise ran.failure(hint=self.install)
+            version = _short(ran.output.strip().partition("\n")[0]) or "a version that it does not tell"
+            return Readiness(installed=True, detail=f"{version} at {self.found()}")
+        except ProviderFailed as error:
+            return Readiness(installed=False, detail=error.message, hint=error.hint)
+
     def blanked(self, text: str) -> str:
         for secret in sorted(self.secrets, key=len, reverse=True):
             if len(secret) >= _SHORTEST:
@@ -164,8 +183,8 @@ class Workplace:
     def run(self, arguments: Sequence[str], *, text: str = "", timeout: float) -> ToolRun:
         """Runs the tool with ``text`` on its standard input; ``timeout`` in seconds holds for everything.
 
-        Raises ``ProviderFailed`` where the tool is not installed, cannot be run, is not done in time or writes more
-        than 4 MiB. An exit code is not judged.
+        Raises ``ProviderFailed`` where the tool is not installed, cannot be run, is not done in time (``ToolLate``)
+        or writes more than 4 MiB. An exit code is not judged.
         """
         if os.name != "posix":
             raise ProviderFailed(f"{self.tool.name} can only be asked on Linux and macOS")
@@ -179,9 +198,12 @@ class Workplace:
             with _guard(process, self.folder):
                 output, complaint = talk.finish()
         except TimeoutError:
-            said = _gist(self._text(bytes(talk.complaint)))
+            written = self._text(bytes(talk.complaint))
+            said = _gist(written)
             late = f"{self.tool.name} gave no answer within {timeout:.3g} s"
-            raise ProviderFailed(f"{late}: {said}" if said else late) from None
+            failed = ToolLate(f"{late}: {said}" if said else late)
+            failed.complaint = written
+            raise failed from None
         except OverflowError:
             raise ProviderFailed(f"{self.tool.name} wrote more than {MOST_BYTES >> 20} MiB") from None
         finally:

@@ -27,6 +27,8 @@ class ToolSettings(BaseModel):
     environment: dict[str, SecretStr] = Field(
         default_factory=dict, description="further variables for the tool, such as HTTPS_PROXY; it sees no others"
     )
+    per_minute: int | None = Field(default=None, ge=1, description="most questions within a minute; null: no limit")
+    per_day: int | None = Field(default=None, ge=1, description="most questions on one day (UTC); null: no limit")
 
     @model_validator(mode="after")
     def _a_server_needs_a_model(self) -> Self:

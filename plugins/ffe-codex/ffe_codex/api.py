@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from ffe_codex.parse import answer_of, fault_in, features_in
@@ -17,10 +17,13 @@ from ffe_core import (
     PluginContext,
     Prompt,
     ProviderFailed,
+    Readiness,
     Tool,
     Workplace,
     consult,
+    look_at_server,
     reply_schema,
+    time_left,
 )
 
 #: the variable in which a server of the user's own finds its key
@@ -63,6 +66,14 @@ class Codex:
     def model(self) -> str:
         return self.settings.model or "codex"
 
+    @property
+    def per_minute(self) -> int | None:
+        return self.settings.per_minute
+
+    @property
+    def per_day(self) -> int | None:
+        return self.settings.per_day
+
     def ask(self, briefing: Briefing, *, timeout: float) -> Opinion:
         end = time.monotonic() + min(timeout, self.settings.timeout)
         with self.tool.workplace() as place:
@@ -74,6 +85,23 @@ class Codex:
 
             left = end - time.monotonic()
             return consult(question, briefing, provider=self.name, model=self.model, timeout=left)
+
+    def check(self, *, timeout: float) -> Readiness:
+        end = time.monotonic() + timeout
+        seen = self.tool.look(timeout=timeout)
+        if not seen.ready:
+            return seen
+        try:
+            if self.settings.base_url:
+                doors = self.tool.context.http
+                return look_at_server(seen, self.name, self.settings, doors, timeout=time_left(end))
+            with self.tool.workplace() as place:
+                self._require_sign_in(place, end)
+        except ProviderFailed as error:
+            told = f"{seen.detail}; {error.message}"
+            return replace(seen, signed_in=False, detail=told, hint=error.hint)
+        how = "a key is set, untried" if self.settings.api_key else "signed in"
+        return replace(seen, signed_in=True, detail=f"{seen.detail}; {how}")
 
     def _require_sign_in(self, place: Workplace, end: float) -> None:
         """Codex that is signed out waits for a network that never comes, so it is asked beforehand."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from ffe_core import BadStatus, HttpError, NotReached, ProviderFailed, SettingsError
 from ffe_core.http import Door, Doors
-from ffe_ollama.parse import Answer, parse_answer, parse_error, parse_models, parse_window
+from ffe_ollama.parse import Answer, parse_answer, parse_error, parse_models, parse_version, parse_window
 from ffe_ollama.settings import OllamaSettings
 
 PORT = 11434
@@ -25,7 +25,7 @@ class ThinkingRefused(ProviderFailed):
 
 @dataclass(slots=True)
 class Api:
-    """``POST /api/chat``, ``GET /api/tags`` and ``GET /api/ps``; the door opens with the first call."""
+    """``POST /api/chat``, ``GET /api/tags /api/ps /api/version``; the door opens with the first call."""
 
     settings: OllamaSettings
     doors: Doors
@@ -35,6 +35,10 @@ class Api:
     def chat(self, request: Mapping[str, Any], *, timeout: float) -> Answer:
         """One whole answer. Raises ``ProviderFailed``."""
         return parse_answer(self._call("POST", "/api/chat", timeout, json=request))
+
+    def version(self, *, timeout: float) -> str:
+        """What Ollama says it is. Raises ``ProviderFailed``."""
+        return parse_version(self._call("GET", "/api/version", min(timeout, PROMPTLY)))
 
     def models(self, *, timeout: float) -> Sequence[str]:
         """Names of the models that are installed. Raises ``ProviderFailed``."""

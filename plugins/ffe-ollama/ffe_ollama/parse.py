@@ -45,6 +45,11 @@ def parse_models(body: Any) -> Sequence[str]:
     return sorted(_text(_object(each, "a model"), "name") for each in listed)
 
 
+def parse_version(body: Any) -> str:
+    """``version`` of ``/api/version``."""
+    return _text(_object(body, "the version"), "version")[:40]
+
+
 def parse_window(body: Any, model: str) -> int | None:
     """``context_length`` of ``model`` in ``/api/ps``; ``None`` where it is not told."""
     loaded = _object(body, "the list of loaded models").get("models")
@@ -62,6 +67,11 @@ def parse_error(body: bytes) -> str:
         return ""
     said = found.get("error") if isinstance(found, dict) else None
     return " ".join(said.split())[:ERROR_LENGTH] if isinstance(said, str) else ""
+
+
+def is_there(model: str, names: Sequence[str]) -> bool:
+    """Whether ``model`` is one of ``names``, where a name without a tag means its latest."""
+    return _tagged(model) in map(_tagged, names)
 
 
 def _tagged(model: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -14,14 +15,16 @@ from ffe_core import (
     Opinion,
     Prompt,
     ProviderFailed,
+    Readiness,
+    SettingsError,
     consult,
     repaired,
     reply_schema,
     time_left,
 )
 from ffe_core.http import Doors
-from ffe_ollama.api import Api, ThinkingRefused
-from ffe_ollama.parse import Answer
+from ffe_ollama.api import Api, ThinkingRefused, base_url
+from ffe_ollama.parse import Answer, is_there
 from ffe_ollama.settings import OllamaSettings
 
 #: temperature 0 would give the same wrong answer again
@@ -53,6 +56,14 @@ class Ollama:
         """Ollama also passes questions on to its own cloud, for models whose tag says so."""
         return not self.model.endswith(("-cloud", ":cloud"))
 
+    @property
+    def per_minute(self) -> int | None:
+        return self._settings.per_minute
+
+    @property
+    def per_day(self) -> int | None:
+        return self._settings.per_day
+
     def ask(self, briefing: Briefing, *, timeout: float) -> Opinion:
         limit = min(timeout, self._settings.timeout)
         if self._settings.model is None:
@@ -71,6 +82,22 @@ class Ollama:
             # The first answer may have waited for the model to be loaded.
             as_slow=False,
         )
+
+    def check(self, *, timeout: float) -> Readiness:
+        end = time.monotonic() + timeout
+        where = base_url(self._settings.host)
+        try:
+            where = f"Ollama {self._api.version(timeout=timeout)} at {where}"
+            names = self._api.models(timeout=time_left(end))
+        except (ProviderFailed, SettingsError) as error:
+            return Readiness(reachable=False, detail=error.message, hint=error.hint or "see plugins.ollama.host")
+        if self._settings.model is None:
+            missing = _not_set(names)
+            return Readiness(reachable=True, model_there=False, detail=f"{where}; {missing.message}", hint=missing.hint)
+        if not is_there(self._settings.model, names):
+            told, hint = f"{where} has no model {self.model}", f"ollama pull {self.model}"
+            return Readiness(reachable=True, model_there=False, detail=told, hint=hint)
+        return Readiness(reachable=True, model_there=True, detail=f"{where}; {self.model}")
 
     @property
     def _room(self) -> int:
@@ -157,16 +184,21 @@ class Ollama:
                 f"plugins.ollama.model is not set, and {error.message}",
                 hint=f"{error.hint or 'is Ollama running?'}, then ffe config set plugins.ollama.model NAME",
             )
-        if not found:
-            return NotConfigured(
-                "plugins.ollama.model is not set, and Ollama has no model: ollama pull llama3.2",
-                hint="then ffe config set plugins.ollama.model llama3.2",
-            )
-        listed = ", ".join(found[:10]) + (f" and {len(found) - 10} more" if len(found) > 10 else "")
+        return _not_set(found)
+
+
+def _not_set(found: Sequence[str]) -> NotConfigured:
+    """That no model is set, and which ones there are."""
+    if not found:
         return NotConfigured(
-            f"plugins.ollama.model is not set; installed: {listed}",
-            hint=f"ffe config set plugins.ollama.model {found[0]}",
+            "plugins.ollama.model is not set, and Ollama has no model: ollama pull llama3.2",
+            hint="then ffe config set plugins.ollama.model llama3.2",
         )
+    listed = ", ".join(found[:10]) + (f" and {len(found) - 10} more" if len(found) > 10 else "")
+    return NotConfigured(
+        f"plugins.ollama.model is not set; installed: {listed}",
+        hint=f"ffe config set plugins.ollama.model {found[0]}",
+    )
 
 
 def _schema() -> dict[str, Any]:

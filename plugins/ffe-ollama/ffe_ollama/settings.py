@@ -33,3 +33,5 @@ class OllamaSettings(BaseModel):
     think: bool | Literal["low", "medium", "high", "max"] = Field(
         default=False, description="whether a model that can think does so first; wants a larger num_predict"
     )
+    per_minute: int | None = Field(default=None, ge=1, description="most questions within a minute; null: no limit")
+    per_day: int | None = Field(default=None, ge=1, description="most questions on one day (UTC); null: no limit")

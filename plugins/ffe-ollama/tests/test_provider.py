@@ -13,7 +13,7 @@ from ffe_ollama.provider import Ollama
 from ffe_ollama.settings import OllamaSettings
 from ffe_ollama.standin import DECISION, MODEL, OllamaStandIn, refused, spoken
 
-from ffe_core import Action, NotConfigured, Opinion, ProviderFailed, SettingsError
+from ffe_core import Action, NotConfigured, Opinion, ProviderFailed, Readiness, SettingsError
 from ffe_core.http import Door, DoorOptions, Doors
 from ffe_core.testing import make_briefing
 from ffe_core.testing.loopback import Canned
@@ -318,3 +318,68 @@ def test_plain_http_to_another_machine_is_refused_by_the_name_of_the_setting() -
     asking = Ollama(OllamaSettings(host="192.168.1.9", model=MODEL), Doors("ollama"))
     with pytest.raises(SettingsError, match=r"plugins\.ollama\.host: plain http"):
         asking.ask(make_briefing(), timeout=1.0)
+
+
+# check
+
+
+def looked(server: OllamaStandIn, **settings: Any) -> Readiness:
+    """What ``check`` says; no model was asked."""
+    seen = provider(server, **settings).check(timeout=3.0)
+    assert not server.chats
+    return seen
+
+
+def test_a_server_with_the_model_is_ready(server: OllamaStandIn) -> None:
+    seen = looked(server)
+    assert (seen.reachable, seen.model_there, seen.ready, seen.hint) == (True, True, True, None)
+    assert seen.detail == f"Ollama 0.13.0 at {server.url}; {MODEL}"
+    assert [request.path for request in server.requests] == ["/api/version", "/api/tags"]
+
+
+def test_a_model_without_a_tag_is_its_latest(server: OllamaStandIn) -> None:
+    server.models = ("mistral:latest",)
+    assert looked(server, model="mistral").ready
+    assert not looked(server, model="mistral:7b").ready
+
+
+def test_a_model_that_is_not_pulled_is_told_with_the_line_that_pulls_it(server: OllamaStandIn) -> None:
+    seen = looked(server, model="mistral")
+    assert (seen.reachable, seen.model_there, seen.ready, seen.hint) == (True, False, False, "ollama pull mistral")
+
+
+def test_a_model_that_is_not_set_is_told_with_those_there_are(server: OllamaStandIn) -> None:
+    seen = looked(server, model=None)
+    assert (seen.reachable, seen.model_there) == (True, False)
+    assert seen.hint == f"ffe config set plugins.ollama.model {MODEL}"
+
+
+def test_a_server_that_is_not_running_is_not_ready(server: OllamaStandIn) -> None:
+    server.close()
+    seen = looked(server)
+    assert (seen.reachable, seen.model_there, seen.ready, seen.hint) == (False, None, False, "start it: ollama serve")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Canned(b"404 page not found", 404), Canned({"version": 3}), Canned(b"<html>", 200), Canned(delay=10.0)],
+    ids=["another server", "another answer", "a page", "hangs"],
+)
+def test_what_is_no_ollama_is_not_ready(server: OllamaStandIn, answer: Canned) -> None:
+    server.answer = lambda _: answer
+    began = time.monotonic()
+    seen = provider(server).check(timeout=0.5)
+    assert (seen.reachable, seen.ready) == (False, False)
+    assert seen.detail and seen.hint
+    assert time.monotonic() - began < 1.5
+
+
+def test_an_address_that_cannot_be_used_is_not_ready() -> None:
+    seen = Ollama(OllamaSettings(host="192.168.1.9", model=MODEL), Doors("ollama")).check(timeout=1.0)
+    assert (seen.reachable, seen.ready) == (False, False)
+    assert "plugins.ollama.host: plain http" in seen.detail
+
+
+def test_it_may_be_asked_without_limit_unless_settings_say_otherwise(server: OllamaStandIn) -> None:
+    assert (provider(server).per_minute, provider(server).per_day) == (None, None)
+    assert (provider(server, per_minute=2).per_minute, provider(server, per_day=30).per_day) == (2, 30)

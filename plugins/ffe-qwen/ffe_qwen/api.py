@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from typing import Self
 
-from ffe_core import Briefing, ModelAnswer, Opinion, PluginContext, Prompt, ProviderFailed, Tool, Workplace, consult
+from ffe_core import (
+    Briefing,
+    ModelAnswer,
+    Opinion,
+    PluginContext,
+    Prompt,
+    ProviderFailed,
+    Readiness,
+    Tool,
+    Workplace,
+    consult,
+    look_at_server,
+)
 from ffe_qwen.parse import answer_of, fault_in
 from ffe_qwen.settings import QwenSettings
 
@@ -47,6 +60,14 @@ class Qwen:
     def model(self) -> str:
         return self.settings.model or "qwen"
 
+    @property
+    def per_minute(self) -> int | None:
+        return self.settings.per_minute
+
+    @property
+    def per_day(self) -> int | None:
+        return self.settings.per_day
+
     def ask(self, briefing: Briefing, *, timeout: float) -> Opinion:
         self.tool.found()
         self._require_sign_in()
@@ -57,6 +78,22 @@ class Qwen:
 
             limit = min(timeout, self.settings.timeout)
             return consult(question, briefing, provider=self.name, model=self.model, timeout=limit)
+
+    def check(self, *, timeout: float) -> Readiness:
+        end = time.monotonic() + timeout
+        seen = self.tool.look(timeout=timeout)
+        if not seen.ready:
+            return seen
+        if self.settings.base_url:
+            left = max(0.1, end - time.monotonic())
+            return look_at_server(seen, self.name, self.settings, self.tool.context.http, timeout=left)
+        try:
+            self._require_sign_in()
+        except ProviderFailed as error:
+            told = f"{seen.detail}; {error.message}"
+            return replace(seen, signed_in=False, detail=told, hint=error.hint)
+        how = "a key is set, untried" if "OPENAI_API_KEY" in self.tool.environment else "has a sign-in"
+        return replace(seen, signed_in=True, detail=f"{seen.detail}; {how}")
 
     def _require_sign_in(self) -> None:
         """Qwen that is signed out would wait for somebody at a browser, so its sign-in is looked for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from ffe_qwen.parse import answer_of, fault_in
 from ffe_qwen.settings import QwenSettings
 from pydantic import SecretStr, ValidationError
 
-from ffe_core import ProviderFailed
+from ffe_core import ProviderFailed, Readiness
 from ffe_core.testing import make_briefing, make_context, make_tool
+from ffe_core.testing.loopback import Canned, Loopback, Request
 
 KEY = "own-0123456789"
 GOOD = '{"reasoning": "calm", "action": "HOLD", "confidence": 55, "amount": 0}'
@@ -151,3 +153,118 @@ def test_a_refused_key_says_where_it_stands(tmp_path: Path) -> None:
 def test_settings_that_could_do_harm_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         QwenSettings(**wrong)
+
+
+# check
+
+VERSION = "if sys.argv[1:] == ['--version']: print('0.15.10'); sys.exit()\n"
+
+
+class Models(Loopback):
+    """A server that lists its models to whoever has the key."""
+
+    def __init__(self, *names: str, answer: Canned | None = None) -> None:
+        self.names = names
+        self.instead = answer
+        super().__init__(self._answer)
+
+    def _answer(self, request: Request) -> Canned:
+        if self.instead is not None:
+            return self.instead
+        if request.headers.get("authorization") != f"Bearer {KEY}":
+            return Canned({"error": {"message": "Incorrect API key provided"}}, 401)
+        return Canned({"object": "list", "data": [{"id": name, "object": "model"} for name in self.names]})
+
+
+def looked(folder: Path, source: str = VERSION, **settings: Any) -> Readiness:
+    """What ``check`` says; no run of the tool was given a question."""
+    seen = qwen(folder, source, **settings).check(timeout=10)
+    if (folder / "record").exists():
+        assert [asked for _, asked, _ in runs(folder) if asked] == []
+    return seen
+
+
+def test_a_tool_that_is_not_installed_is_not_ready(tmp_path: Path) -> None:
+    provider = Qwen.of(QwenSettings(command=str(tmp_path / "absent")), make_context(tmp_path), install=INSTALL)
+    seen = provider.check(timeout=5)
+    assert (seen.installed, seen.signed_in, seen.ready, seen.hint) == (False, None, False, INSTALL)
+    assert "not installed" in seen.detail
+
+
+@pytest.mark.parametrize("source", ["sys.exit('Error: node is too old')\n", "import time; time.sleep(30)\n"])
+def test_a_tool_that_does_not_run_is_not_ready_and_says_why(tmp_path: Path, source: str) -> None:
+    began = time.monotonic()
+    seen = qwen(tmp_path, source).check(timeout=1)
+    assert (seen.installed, seen.ready) == (False, False)
+    assert "node is too old" in seen.detail or "no answer within 1 s" in seen.detail
+    assert time.monotonic() - began < 2
+
+
+def test_a_key_is_enough_to_be_ready(tmp_path: Path) -> None:
+    seen = looked(tmp_path, api_key=SecretStr(KEY))
+    assert (seen.installed, seen.signed_in, seen.ready, seen.hint) == (True, True, True, None)
+    assert seen.detail.startswith("0.15.10 at /")
+    assert "untried" in seen.detail
+    assert KEY not in repr(seen)
+
+
+def test_its_own_sign_in_is_looked_for(tmp_path: Path) -> None:
+    provider = qwen(tmp_path, VERSION)
+    file = provider.tool.home / SIGN_IN
+    file.parent.mkdir()
+    file.write_text("{}", encoding="utf-8")
+    assert provider.check(timeout=10).signed_in is True
+
+
+def test_signed_out_is_told_with_how_to_sign_in(tmp_path: Path) -> None:
+    seen = looked(tmp_path)
+    assert (seen.installed, seen.signed_in, seen.ready) == (True, False, False)
+    assert seen.hint is not None
+    assert "FFE_PLUGINS__QWEN__API_KEY" in seen.hint
+
+
+def test_it_is_rationed_unless_settings_say_otherwise(tmp_path: Path) -> None:
+    assert (qwen(tmp_path).per_minute, qwen(tmp_path).per_day) == (60, 2000)
+    free = qwen(tmp_path, per_minute=None, per_day=None)
+    assert (free.per_minute, free.per_day) == (None, None)
+
+
+def test_a_server_of_the_users_own_that_has_the_model_is_ready(tmp_path: Path) -> None:
+    with Models("m", "other") as server:
+        seen = looked(tmp_path, base_url=f"{server.url}/v1", model="m", api_key=SecretStr(KEY))
+    assert (seen.installed, seen.signed_in, seen.reachable, seen.model_there) == (True, True, True, True)
+    assert seen.detail.endswith(f"{server.url}/v1 answers")
+    assert [(request.method, request.path) for request in server.requests] == [("GET", "/v1/models")]
+
+
+def test_a_model_that_the_server_lacks_is_told_with_those_it_has(tmp_path: Path) -> None:
+    with Models("b", "a\x1b[31m") as server:
+        seen = looked(tmp_path, base_url=f"{server.url}/v1", model="m", api_key=SecretStr(KEY))
+    assert (seen.reachable, seen.model_there, seen.ready) == (True, False, False)
+    assert seen.hint == "set plugins.qwen.model to one that it has: a, b"
+
+
+def test_a_key_that_the_server_refuses_is_told(tmp_path: Path) -> None:
+    with Models("m") as server:
+        seen = looked(tmp_path, base_url=f"{server.url}/v1", model="m", api_key=SecretStr("another-0123456789"))
+    assert (seen.signed_in, seen.reachable, seen.ready) == (False, True, False)
+    assert seen.hint == "check plugins.qwen.api_key"
+    assert "another-0123456789" not in repr(seen)
+
+
+def test_a_server_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    with Models() as server:
+        url = f"{server.url}/v1"
+    seen = looked(tmp_path, base_url=url, model="m")
+    assert (seen.installed, seen.reachable, seen.ready) == (True, False, False)
+    assert seen.hint == "is it running? see plugins.qwen.base_url"
+
+
+@pytest.mark.parametrize(
+    ("answer", "reachable"),
+    [(Canned(b"no such page", 404), True), (Canned({"models": []}), True), (Canned({}, 500), False)],
+)
+def test_a_server_that_lists_no_models_may_still_answer(tmp_path: Path, answer: Canned, reachable: bool) -> None:
+    with Models(answer=answer) as server:
+        seen = looked(tmp_path, base_url=f"{server.url}/v1", model="m")
+    assert (seen.reachable, seen.model_there, seen.ready) == (reachable, None, reachable)
