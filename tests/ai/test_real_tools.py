@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from ffe_core import AIProvider, PluginContext, ProviderFailed
+from ffe_core import AIProvider, CheckedProvider, PluginContext, ProviderFailed
 from ffe_core.testing import make_briefing, make_context
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -26,18 +26,18 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PACKAGES = {
     "codex": "@openai/codex@0.169.0",
     "copilot": "@github/copilot@1.0.102",
+    "gemini": "@google/gemini-cli@0.61.0",
     "qwen": "@qwen-code/qwen-code@0.15.10",
 }
 SAID = '{"reasoning": "calm market", "action": "HOLD", "confidence": 55, "amount": 0}'
 KEY = "own-key-0123456789"
 #: What Codex keeps whatever it is told; it only works where somebody sits at a terminal.
 HARMLESS = {"request_user_input"}
-Making = Callable[..., AIProvider]
 
 
 @dataclass
 class Server:
-    """Speaks OpenAI's chat completions and responses; keeps what it was asked; ``hold`` makes it never answer."""
+    """Speaks as OpenAI's and Gemini's servers do; keeps what it was asked; ``hold`` makes it never answer."""
 
     asked: list[dict[str, Any]] = field(default_factory=list)
     hold: threading.Event = field(default_factory=threading.Event)
@@ -76,6 +76,12 @@ def responses() -> list[dict[str, Any]]:
     ]
 
 
+def content() -> list[dict[str, Any]]:
+    candidate = {"content": {"parts": [{"text": SAID}], "role": "model"}, "finishReason": "STOP", "index": 0}
+    usage = {"promptTokenCount": 11, "candidatesTokenCount": 7, "totalTokenCount": 18}
+    return [{"candidates": [candidate], "usageMetadata": usage, "modelVersion": "m"}]
+
+
 @pytest.fixture
 def server() -> Iterator[Server]:
     state = Server()
@@ -90,12 +96,16 @@ def server() -> Iterator[Server]:
             if state.hold.is_set():
                 state.closing.wait(60)
                 return
+            streamed = bool(asked.get("stream")) or ":streamGenerateContent" in self.path
             if self.path.endswith("/responses"):
                 end, told = "", responses()
+            elif "enerateContent" in self.path:
+                end, told = "", content()
             else:
-                end, told = chat(bool(asked.get("stream")))
-            if asked.get("stream"):
-                lines = (f"event: {each.get('type', 'message')}\ndata: {json.dumps(each)}\n\n" for each in told)
+                end, told = chat(streamed)
+            if streamed:
+                events = (f"event: {each['type']}\n" if "type" in each else "" for each in told)
+                lines = (f"{event}data: {json.dumps(each)}\n\n" for event, each in zip(events, told, strict=True))
                 self._send("".join(lines) + end, "text/event-stream")
             else:
                 self._send(json.dumps(told[-1]), "application/json")
@@ -128,11 +138,12 @@ class Installed:
     command: Path
 
     def provider(self, context: PluginContext, **settings: Any) -> AIProvider:
-        api = pytest.importorskip(f"ffe_{self.name}.api", reason=f"ffe-{self.name} is not installed")
-        made = pytest.importorskip(f"ffe_{self.name}.settings")
-        title = self.name.capitalize()
-        section = getattr(made, f"{title}Settings")(command=str(self.command), timeout=120, **settings)
-        provider: AIProvider = getattr(api, title).of(section, context, install="npm")
+        plugin = pytest.importorskip(f"ffe_{self.name}", reason=f"ffe-{self.name} is not installed")
+        if self.name == "gemini":
+            settings["transport"] = "cli"
+        section = plugin.ffe_settings()(command=str(self.command), timeout=120, **settings)
+        (provider,) = plugin.ffe_ai_providers(section, context)
+        assert isinstance(provider, AIProvider)
         return provider
 
     def processes(self) -> list[str]:
@@ -174,6 +185,12 @@ def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     assert list(place.iterdir()) == []
 
 
+def tools_in(asked: dict[str, Any]) -> set[str]:
+    """Names of the tools that a request gives the model, in either vendor's form."""
+    named = [each for tool in asked.get("tools") or () for each in tool.get("functionDeclarations", [tool])]
+    return {each.get("name") or each.get("function", {}).get("name") for each in named}
+
+
 def test_it_answers_without_tools_and_without_the_users_secrets(
     tool: Installed, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,8 +202,7 @@ def test_it_answers_without_tools_and_without_the_users_secrets(
     asked = server.asked[-1]
     assert "BTCUSD" in json.dumps(asked)
     assert "canary-of-the-venue" not in json.dumps(asked)
-    names = {each.get("name") or each.get("function", {}).get("name") for each in asked.get("tools") or ()}
-    assert names <= HARMLESS
+    assert tools_in(asked) <= HARMLESS
     assert list((context.state_dir / "home").iterdir()), "the tool kept its state somewhere else"
     assert tool.processes() == []
 
@@ -197,6 +213,19 @@ def test_signed_out_it_says_so_and_how_to_sign_in(tool: Installed, tmp_path: Pat
     assert "not signed in" in str(caught.value) or "No authentication information" in str(caught.value)
     assert caught.value.hint is not None
     assert f"sign in by HOME={tmp_path}" in caught.value.hint
+    assert tool.processes() == []
+
+
+def test_it_says_whether_it_is_ready_and_asks_nobody(tool: Installed, server: Server, tmp_path: Path) -> None:
+    release = PACKAGES[tool.name].rpartition("@")[2]
+    out = tool.provider(make_context(tmp_path / "out"))
+    ready = tool.provider(make_context(tmp_path / "in"), base_url=server.url, model="m", api_key=SecretStr(KEY))
+    for provider, signed_in in ((out, False), (ready, True)):
+        assert isinstance(provider, CheckedProvider)
+        seen = provider.check(timeout=60)
+        assert (seen.installed, seen.signed_in, seen.ready) == (True, signed_in, signed_in)
+        assert release in seen.detail
+    assert not server.asked
     assert tool.processes() == []
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
-from ffe_core import BadStatus, HttpError, ModelAnswer, NotConfigured, ProviderFailed
+from ffe_core import BadStatus, HttpError, ModelAnswer, NotConfigured, ProviderFailed, Readiness, SettingsError
 from ffe_core.http import Door, Doors
 from ffe_gemini.parse import Complaint, parse_answer, parse_complaint, wait_asked
 from ffe_gemini.settings import GeminiSettings
@@ -24,20 +24,45 @@ class SpentForTheDay(ProviderFailed):
 
 @dataclass(slots=True)
 class Api:
-    """``POST /models/MODEL:generateContent``; the door opens with the first call."""
+    """``POST /models/MODEL:generateContent`` and ``GET /models/MODEL``; the door opens with the first call."""
 
     settings: GeminiSettings
     doors: Doors
     _door: Door | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def look(self, *, timeout: float) -> Readiness:
+        """Whether the API knows key and model, which spends nothing."""
+        try:
+            door = self._open()
+            door.get(f"/{quote(self._model)}", timeout=timeout).json()
+        except BadStatus as error:
+            failed = self._refused(error, door)
+            told = Readiness(detail=failed.message, hint=failed.hint)
+            if error.status == 404:
+                return replace(told, signed_in=True, reachable=True, model_there=False)
+            # A bad key is a bad request here, and so is a place where the API is not on offer.
+            if error.status in (400, 401, 403):
+                return replace(told, signed_in=False, reachable=True)
+            return replace(told, reachable=False)
+        except NotConfigured as error:
+            return Readiness(signed_in=False, detail=error.message, hint=error.hint)
+        except (HttpError, SettingsError) as error:
+            hint = error.hint or "see plugins.gemini.base_url"
+            return Readiness(reachable=False, detail=error.message, hint=hint)
+        found = f"{self.settings.model} at {door.base_url}"
+        return Readiness(signed_in=True, reachable=True, model_there=True, detail=found)
+
+    @property
+    def _model(self) -> str:
+        return self.settings.model if "/" in self.settings.model else f"models/{self.settings.model}"
+
     def generate(self, request: Mapping[str, Any], *, timeout: float) -> ModelAnswer:
         """One whole answer. Raises ``ProviderFailed``, and ``NotConfigured`` without a key."""
-        model = self.settings.model if "/" in self.settings.model else f"models/{self.settings.model}"
         door = self._open()
         try:
             # Asking twice acts once: an answer is an opinion and no order.
-            reply = door.post(f"/{quote(model)}:generateContent", request, timeout=timeout, repeatable=True)
+            reply = door.post(f"/{quote(self._model)}:generateContent", request, timeout=timeout, repeatable=True)
             return parse_answer(reply.json())
         except BadStatus as error:
             raise self._refused(error, door) from error
@@ -71,7 +96,7 @@ class Api:
     def _open(self) -> Door:
         with self._lock:
             if self._door is None:
-                key = self.settings.api_key.get_secret_value().strip() if self.settings.api_key else ""
+                key = self.settings.key
                 if not key:
                     raise NotConfigured("plugins.gemini.api_key is not set", hint="put GEMINI_API_KEY=... into .env")
                 opened = self.doors(

@@ -1,4 +1,7 @@
-"""How to make the provider without settings or a key, for ffe's contract: in front of a stand-in on loopback."""
+"""How to make the provider without settings, key or tool, for ffe's contract.
+
+In front of a stand-in on loopback, and with fake tools in place of Google's.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,11 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from ffe_core.testing import AIProviderContract, make_context
+from ffe_core import PluginContext
+from ffe_core.testing import AIProviderContract, CommandProviderContract, make_context
 from ffe_core.testing.loopback import Canned
+from ffe_gemini import INSTALL
+from ffe_gemini.cli import GeminiTool
 from ffe_gemini.provider import Gemini
 from ffe_gemini.settings import GeminiSettings
 from ffe_gemini.standin import DECISION, KEY, GeminiStandIn, refused
@@ -52,4 +58,27 @@ class Kept(AIProviderContract):
     factory = staticmethod(make)
     failing = staticmethod(make_failing)
     slow = staticmethod(make_slow)
+    secrets = (KEY,)
+
+
+SPEECH = """
+if sys.argv[1:] == ["--version"]:
+    print("0.61.0")
+else:
+    tokens = {"input": 820, "prompt": 820, "candidates": 48, "total": 878, "cached": 0, "thoughts": 10, "tool": 0}
+    api = {"totalRequests": 1, "totalErrors": 0, "totalLatencyMs": 84}
+    stats = {"models": {"m": {"api": api, "tokens": tokens}}, "tools": {"totalCalls": 0}, "files": {}}
+    sys.stderr.write("Warning: 256-color support not detected.\\nRipgrep is not available.\\n")
+    print(json.dumps({"session_id": "s", "response": said, "stats": stats}, indent=2))
+"""
+
+
+def make_by_tool(command: str, context: PluginContext) -> GeminiTool:
+    settings = GeminiSettings(transport="cli", command=command, api_key=SecretStr(KEY))
+    return GeminiTool.of(settings, context, install=INSTALL)
+
+
+class Asked(CommandProviderContract):
+    by = staticmethod(make_by_tool)
+    speech = SPEECH
     secrets = (KEY,)

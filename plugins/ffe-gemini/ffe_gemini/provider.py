@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -13,13 +13,13 @@ from ffe_core import (
     Opinion,
     PluginContext,
     Prompt,
-    ProviderFailed,
+    Readiness,
     consult,
     reply_schema,
     time_left,
 )
 from ffe_gemini.api import Api, SchemaRefused, SpentForTheDay
-from ffe_gemini.quota import Quota
+from ffe_gemini.quota import Quota, spent
 from ffe_gemini.settings import GeminiSettings
 
 #: temperature 0 would give much the same wrong answer again
@@ -45,10 +45,18 @@ class Gemini:
     def model(self) -> str:
         return self._settings.model
 
+    @property
+    def per_minute(self) -> int | None:
+        return self._settings.most_per_minute
+
+    @property
+    def per_day(self) -> int | None:
+        return self._settings.most_per_day
+
     def ask(self, briefing: Briefing, *, timeout: float) -> Opinion:
         until = self._quota.spent_until(self._context.clock.now())
         if until is not None:
-            raise _spent(self.model, until)
+            raise spent(self.model, until)
         return consult(
             partial(self._generate, second=False),
             briefing,
@@ -61,10 +69,16 @@ class Gemini:
             as_slow=False,
         )
 
+    def check(self, *, timeout: float) -> Readiness:
+        seen = self._api.look(timeout=timeout)
+        until = self._quota.spent_until(self._context.clock.now())
+        if until is None or not seen.ready:
+            return seen
+        return replace(seen, detail=f"{seen.detail}; {spent(self.model, until).message}")
+
     @cached_property
     def _quota(self) -> Quota:
-        key = self._settings.api_key.get_secret_value() if self._settings.api_key else ""
-        return Quota(self._context.state_dir, self.model, key)
+        return Quota(self._context.state_dir, self.model, self._settings.key)
 
     def _generate(self, prompt: Prompt, timeout: float, *, second: bool) -> ModelAnswer:
         end = time.monotonic() + timeout
@@ -78,7 +92,7 @@ class Gemini:
                 self._schema = False
                 return self._api.generate(self._request(prompt, second=second), timeout=time_left(end))
         except SpentForTheDay as error:
-            raise _spent(self.model, self._quota.spend(self._context.clock.now())) from error
+            raise spent(self.model, self._quota.spend(self._context.clock.now())) from error
 
     def _request(self, prompt: Prompt, *, second: bool) -> dict[str, Any]:
         own = self._settings
@@ -100,10 +114,3 @@ class Gemini:
             "contents": [{"role": "user", "parts": [{"text": prompt.user}]}],
             "generationConfig": generation,
         }
-
-
-def _spent(model: str, until: datetime) -> ProviderFailed:
-    return ProviderFailed(
-        f"today's questions to {model} are spent; there are new ones from {until:%Y-%m-%dT%H:%M:%SZ}",
-        hint="another plugins.gemini.model has its own, and a paid key has more",
-    )

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from ffe_core import ProviderFailed
+
 FILE = "spent.json"
 #: where the service's day begins at midnight
 ZONE = "America/Los_Angeles"
@@ -62,3 +64,11 @@ class Quota:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def spent(model: str, until: datetime) -> ProviderFailed:
+    """That there are no more questions before ``until``."""
+    return ProviderFailed(
+        f"today's questions to {model} are spent; there are new ones from {until:%Y-%m-%dT%H:%M:%SZ}",
+        hint="another plugins.gemini.model has its own, and a paid key has more",
+    )

@@ -13,7 +13,7 @@ KEY = "a-key-for-the-stand-in"
 DECISION = '{"reasoning": "Price rises above its averages.", "action": "BUY", "confidence": 64, "amount": 0}'
 
 _TYPES = "type.googleapis.com/google.rpc"
-_CALL = re.compile(r"/v1(?:beta)?/(models/[A-Za-z0-9._-]+):generateContent")
+_CALL = re.compile(r"/v1(?:beta)?/(models/[A-Za-z0-9._-]+)(:generateContent)?")
 _TOP = {"systemInstruction", "contents", "generationConfig", "safetySettings", "tools", "toolConfig", "cachedContent"}
 _GENERATION = {
     *("temperature", "topP", "topK", "seed", "maxOutputTokens", "candidateCount", "stopSequences"),
@@ -44,11 +44,11 @@ class GeminiStandIn(Loopback):
     @property
     def asked(self) -> list[Any]:
         """The bodies that were sent."""
-        return [request.json() for request in self.requests]
+        return [request.json() for request in self.requests if request.method == "POST"]
 
     def _answer(self, request: Request) -> Canned:
         call = _CALL.fullmatch(request.path)
-        if request.method != "POST" or call is None:
+        if call is None or request.method != ("POST" if call.group(2) else "GET"):
             return Canned(b"<!DOCTYPE html><title>Error 404</title>", 404, {"Content-Type": "text/html"})
         if "key=" in request.query:
             return refused(400, "INVALID_ARGUMENT", "the stand-in takes keys in the header only")
@@ -60,6 +60,8 @@ class GeminiStandIn(Loopback):
         if call.group(1).removeprefix("models/") not in self.models:
             told = f"{call.group(1)} is not found for API version v1beta, or is not supported for generateContent."
             return refused(404, "NOT_FOUND", told)
+        if request.method == "GET":
+            return Canned({"name": call.group(1), "supportedGenerationMethods": ["generateContent", "countTokens"]})
         try:
             body = request.json()
         except ValueError:

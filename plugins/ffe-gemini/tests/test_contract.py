@@ -18,6 +18,10 @@ class TestGemini(contract.Kept):
     pass
 
 
+class TestGeminiTool(contract.Asked):
+    pass
+
+
 def test_importing_it_loads_neither_the_domain_nor_settings_nor_the_network() -> None:
     script = (
         "import sys, ffe_core, pydantic, pluggy; before = set(sys.modules); import ffe_gemini; "

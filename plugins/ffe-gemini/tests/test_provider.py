@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Unpack
 
+import ffe_gemini
 import pytest
 from ffe_gemini.provider import Gemini
 from ffe_gemini.quota import FILE, Quota
@@ -15,7 +16,7 @@ from ffe_gemini.settings import GeminiSettings
 from ffe_gemini.standin import DECISION, KEY, MODEL, GeminiStandIn, quota, refused, spoken
 from pydantic import SecretStr, ValidationError
 
-from ffe_core import Action, FixedClock, NotConfigured, Opinion, ProviderFailed
+from ffe_core import Action, FixedClock, NotConfigured, Opinion, ProviderFailed, Rationed, Readiness
 from ffe_core.http import Door, DoorOptions, Doors
 from ffe_core.testing import make_briefing, make_context
 from ffe_core.testing.loopback import Canned
@@ -300,3 +301,98 @@ def test_what_was_remembered_and_cannot_be_read_spends_no_day(tmp_path: Path, wr
 
 def test_a_folder_that_cannot_be_written_to_is_no_failure(tmp_path: Path) -> None:
     assert Quota(tmp_path / "missing", MODEL, KEY).spend(NOON) == RESET
+
+
+# check
+
+
+def looked(ask: Asking, **settings: Any) -> Readiness:
+    """What ``check`` says; no model was asked."""
+    seen = ask.provider(**settings).check(timeout=3.0)
+    assert not ask.server.asked
+    assert KEY not in repr(seen)
+    return seen
+
+
+def test_a_key_and_a_model_that_the_api_knows_are_ready(ask: Asking) -> None:
+    seen = looked(ask)
+    assert (seen.signed_in, seen.reachable, seen.model_there, seen.ready, seen.hint) == (True, True, True, True, None)
+    assert seen.detail == f"{MODEL} at {ask.server.base_url}"
+    (request,) = ask.server.requests
+    assert (request.method, request.path) == ("GET", f"/v1beta/models/{MODEL}")
+
+
+def test_without_a_key_nothing_is_sent_and_it_is_not_ready(ask: Asking) -> None:
+    seen = looked(ask, api_key=None)
+    assert (seen.signed_in, seen.reachable, seen.ready) == (False, None, False)
+    assert seen.hint is not None and "GEMINI_API_KEY" in seen.hint
+    assert not ask.server.requests
+
+
+def test_a_key_that_the_api_does_not_know_is_not_ready(ask: Asking) -> None:
+    seen = looked(ask, api_key=SecretStr("another-key"))
+    assert (seen.signed_in, seen.reachable, seen.model_there) == (False, True, None)
+    assert "does not know the key" in seen.detail
+
+
+def test_a_key_that_may_not_be_used_is_not_ready(ask: Asking) -> None:
+    ask.server.answer = lambda _: refused(403, "PERMISSION_DENIED", "Your API key was reported as leaked.")
+    seen = looked(ask)
+    assert (seen.signed_in, seen.reachable, seen.ready) == (False, True, False)
+    assert "reported as leaked" in seen.detail
+
+
+def test_a_model_that_is_gone_is_not_there(ask: Asking) -> None:
+    seen = looked(ask, model="gemini-1.0-pro")
+    assert (seen.signed_in, seen.reachable, seen.model_there) == (True, True, False)
+    assert seen.hint == "set plugins.gemini.model to one it has"
+
+
+def test_an_api_that_is_not_there_is_not_reachable(ask: Asking) -> None:
+    ask.server.close()
+    seen = looked(ask)
+    assert (seen.signed_in, seen.reachable, seen.ready) == (None, False, False)
+    assert seen.hint is not None and "anything listening" in seen.hint
+
+
+@pytest.mark.parametrize(
+    "answer", [refused(500, "INTERNAL", "oops"), Canned(b"<html>Sign in</html>", 200), Canned(delay=10.0)]
+)
+def test_what_answers_otherwise_is_not_reachable(ask: Asking, answer: Canned) -> None:
+    ask.server.answer = lambda _: answer
+    began = time.monotonic()
+    seen = ask.provider().check(timeout=0.5)
+    assert (seen.signed_in, seen.reachable, seen.ready) == (None, False, False)
+    assert time.monotonic() - began < 1.5
+
+
+def test_a_day_that_is_spent_is_told(ask: Asking) -> None:
+    ask.server.answers = [quota(day=True)]
+    ask.failure()
+    assert "there are new ones from 2026-07-02T07:00:00Z" in ask.provider().check(timeout=3.0).detail
+
+
+@pytest.mark.parametrize(
+    ("settings", "rations"),
+    [
+        ({}, (None, 100)),
+        ({"api_key": None, "transport": "cli"}, (60, None)),
+        ({"transport": "cli"}, (None, 100)),
+        ({"per_minute": 5, "per_day": None}, (5, None)),
+        ({"api_key": None, "transport": "cli", "per_minute": None, "per_day": 1000}, (None, 1000)),
+    ],
+    ids=["a key", "a sign-in", "the tool with a key", "a paid key", "a paid sign-in"],
+)
+def test_what_google_gives_away_is_the_limit_unless_settings_say_otherwise(
+    ask: Asking, settings: dict[str, Any], rations: tuple[int | None, int | None]
+) -> None:
+    given = GeminiSettings(**{"api_key": SecretStr(KEY), **settings})
+    context = make_context(ask.folder, "gemini")
+    (provider,) = ffe_gemini.ffe_ai_providers(given, context)
+    assert isinstance(provider, Rationed)
+    assert (provider.per_minute, provider.per_day) == rations
+
+
+def test_a_ration_of_nothing_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        GeminiSettings(per_day=0)
