@@ -105,4 +105,6 @@ def _fail_without_an_answer(decisions: list[Decision]) -> None:
         if decision.ensemble_metadata["fallback_tier"] == "no_provider":
             failed = decision.ensemble_metadata["providers_failed"]
             reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-            raise ProviderFailed(f"every provider failed ({reasons})", hint="`ffe doctor` says what is missing")
+            raise ProviderFailed(
+                f"every provider failed ({reasons})", hint="`ffe providers check` says what is missing"
+            )

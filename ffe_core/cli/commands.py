@@ -33,6 +33,7 @@ BUILT_IN: dict[str, tuple[str, str]] = {
     "paths": ("ffe_core.cli.paths:paths", "Print where ffe keeps its files."),
     "plugins": ("ffe_core.cli.plugins:plugins", "List, check and write plugins."),
     "probe": ("ffe_core.cli.probe:probe", "Ask providers about an asset as it is, and under a mask."),
+    "providers": ("ffe_core.cli.providers:providers", "List the AI providers, and check whether they would answer."),
     "replay": ("ffe_core.cli.replay:replay", "Compute a decision again from its record and compare."),
     "show": ("ffe_core.cli.show:show", "Print the whole record of a decision."),
     "status": ("ffe_core.cli.status:status", "Mode, platform, providers, storage and plugins at a glance."),

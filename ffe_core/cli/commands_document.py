@@ -83,6 +83,15 @@ SHAPES: dict[str, str] = {
         "asset_pair instants[] masks[as weeks_earlier first_close notes_left_out] providers[provider model compared"
         " flips flip_rate flip_rate_interval_95[] failures[]] left_out{PROVIDER}"
     ),
+    "providers": (
+        "[name plugin model local in_panel weight price_known per_minute left_this_minute per_day left_today state"
+        " failures skipped_until last_error problem]"
+    ),
+    "providers check": ("[name plugin model in_panel ready installed signed_in reachable model_there detail hint]"),
+    "providers list": (
+        "[name plugin model local in_panel weight price_known per_minute left_this_minute per_day left_today state"
+        " failures skipped_until last_error problem]"
+    ),
     "replay": "id same differences[path recorded replayed]",
     "status": (
         "version mode home platform{name plugin available} providers[name plugin available model local]"
@@ -109,6 +118,7 @@ EXITS: dict[str, dict[int, str]] = {
     "plugins check": {1: "a check failed"},
     "plugins doctor": {1: "a plugin is broken or lacks something"},
     "probe": {1: "no data for the asset, or nobody answered both ways"},
+    "providers check": {1: "a provider is not ready; one that cannot say does not count"},
     "replay": {1: "a plugin that took part is absent or of another version"},
 }
 

@@ -306,7 +306,9 @@ def _providers(settings: Settings, registry: Registry) -> Iterator[Check]:
     enough = local >= settings.ensemble.min_local_providers or len(settings.ai.providers) < 2
     detail = f"{', '.join(there) or 'none'}; {local} of them on this machine"
     hint = None if enough else "fewer than ensemble.min_local_providers: every confidence is cut by 0.7"
-    yield Check("providers", enough, detail, hint, required=False)
+    yield Check(
+        "providers", enough, detail, hint or "ffe providers check asks each whether it is ready", required=False
+    )
     rules_only = all(registry.providers[name].plugin == "rules" for name in there)
     if rules_only:
         yield Check(

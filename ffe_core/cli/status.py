@@ -176,7 +176,7 @@ def _print(console: Console, data: Mapping[str, Any]) -> None:
         ("ffe", data["version"]),
         ("mode", str(data["mode"])),
         ("platform", _name(data["platform"])),
-        ("providers", ", ".join(map(_provider, data["providers"]))),
+        ("providers", f"{', '.join(map(_provider, data['providers']))} [dim](more: ffe providers)[/]"),
         ("sources", ", ".join(map(_name, data["sources"]))),
         ("store", _store_line(data["store"])),
         *((f"leverage, {name}", _leverage_line(most)) for name, most in data["leverage"].items()),
