@@ -9,7 +9,7 @@ and its fee; a protection is an entry without money that holds until the next on
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Any
@@ -66,6 +66,10 @@ class _Holding:
     entry: Decimal = ZERO
     opened_at: datetime | None = None
     protection: LedgerEntry | None = None
+
+    @property
+    def is_protected(self) -> bool:
+        return _levels(self.protection) != (None, None)
 
     def add(self, change: Decimal, price: Decimal, at: datetime) -> None:
         before, after = self.quantity, self.quantity + change
@@ -212,13 +216,30 @@ class PaperPlatform:
         return self._report(trade, fee)
 
     def find(self, order: Order) -> OrderReport | None:
-        return self._filled(self.ledger.read(), order.client_order_id)
+        return self._found(self.ledger.read(), order.client_order_id)
 
     def cancel(self, order: Order) -> OrderReport:
-        known = self.find(order)
-        if known is None:
-            raise Refused("paper knows no such order")
-        return known
+        """Takes a standing protection back; what is filled stays filled. Raises ``Refused`` for an unknown order."""
+        with self.ledger.locked() as book:
+            entries = book.entries()
+            known = self._found(entries, order.client_order_id)
+            if known is None:
+                raise Refused("paper knows no such order")
+            if known.state is not OrderState.ACCEPTED:
+                return known
+            standing = next(entry for entry in entries if _protects(entry, order.client_order_id))
+            book.append(
+                [
+                    replace(
+                        standing,
+                        at=self.context.clock.now(),
+                        fill_id=f"{standing.fill_id}:off",
+                        detail=_off(standing),
+                        seq=0,
+                    )
+                ]
+            )
+        return replace(known, state=OrderState.CANCELLED, at=self.context.clock.now())
 
     def close(self, position: Position, *, client_order_id: str) -> OrderReport:
         """Trades the whole position away; never more than is held."""
@@ -258,7 +279,7 @@ class PaperPlatform:
                 order_id=client_order_id,
                 detail={**_identity(asset), "stop": _text(stop), "target": _text(target)},
             )
-            known = next((old for old in entries if old.kind == PROTECTION and old.fill_id == client_order_id), None)
+            known = next((old for old in entries if _protects(old, client_order_id)), None)
             if known is None:
                 book.append([entry])
             elif known is not standing or known.detail != entry.detail:
@@ -267,7 +288,8 @@ class PaperPlatform:
 
     def open_orders(self) -> Sequence[OrderReport]:
         account = _Account.of(self.ledger.read(), self.settings)
-        ids = [holding.protection.order_id for holding in account.held if holding.protection is not None]
+        standing = [holding.protection for holding in account.held if holding.is_protected]
+        ids = [protection.order_id for protection in standing if protection is not None]
         return [OrderReport(order_id, order_id, OrderState.ACCEPTED) for order_id in ids if order_id is not None]
 
     def fills(self, since: str | None) -> tuple[Sequence[Fill], str]:
@@ -357,6 +379,19 @@ class PaperPlatform:
 
     # what is read back
 
+    def _found(self, entries: Sequence[LedgerEntry], order_id: str) -> OrderReport | None:
+        """A filled order, or a protection: it stands until another one, a cancellation or the end of its position."""
+        filled = self._filled(entries, order_id)
+        if filled is not None:
+            return filled
+        placed = next((entry for entry in entries if _protects(entry, order_id)), None)
+        if placed is None:
+            return None
+        holding = _Account.of(entries, self.settings).holdings[_asset(placed).symbol]
+        stands = holding.quantity != 0 and holding.protection == placed
+        state = OrderState.ACCEPTED if stands else OrderState.CANCELLED
+        return OrderReport(order_id, order_id, state, at=placed.at)
+
     def _filled(self, entries: Iterable[LedgerEntry], order_id: str) -> OrderReport | None:
         legs = [entry for entry in entries if entry.fill_id == order_id and entry.kind in (TRADE, FEE)]
         return self._report(*legs) if legs else None
@@ -422,6 +457,14 @@ def _levels(protection: LedgerEntry | None) -> tuple[Decimal | None, Decimal | N
         return None, None
     stop, target = (protection.detail[name] for name in ("stop", "target"))
     return None if stop is None else Decimal(stop), None if target is None else Decimal(target)
+
+
+def _protects(entry: LedgerEntry, order_id: str) -> bool:
+    return entry.kind == PROTECTION and entry.fill_id == order_id
+
+
+def _off(protection: LedgerEntry) -> dict[str, Any]:
+    return {**protection.detail, "stop": None, "target": None}
 
 
 def _text(value: Decimal | None) -> str | None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ffe_core.domain.decisions import Outcome
     from ffe_core.engine.notebook import History
     from ffe_core.engine.probe import Probe
+    from ffe_core.engine.trading import Trading
     from ffe_core.market.feed import Feed, FeedResult
     from ffe_core.plugins import Registry
     from ffe_core.settings import Settings
@@ -383,16 +384,42 @@ class Engine:
                 pairs += zip(plain, self.answers.opinions(panel, held.inputs.briefing), strict=True)
         return probe_of(wanted, instants, masks, pairs, named=frozenset(providers))
 
+    # act
+
+    def trading(self, *, live: bool = False) -> Trading:
+        """Orders of this engine; ``live``: whether this command may use real money."""
+        from ffe_core.engine.trading import Trading
+
+        return Trading(self, live)
+
+    def inputs_now(self, asset: Asset, source: str | None = None) -> DecisionInputs:
+        """Market, account and limits as they are now, with nobody asked for an opinion."""
+        return self._gather(asset, None, source, ()).inputs
+
+    def new_id(self) -> str:
+        return self._new_id()
+
+    def trading_platform(self, *, synthetic: bool) -> Platform:
+        """Where orders go: in paper mode paper's own ledgers, whatever venue settings name."""
+        venue = self.settings.execution.platform
+        if self.settings.mode is Mode.PAPER:
+            venue = PAPER_SYNTHETIC if synthetic else PAPER
+        elif venue.startswith(PAPER):
+            raise SafetyRefusal("live mode with a paper platform", hint="set execution.platform to a venue")
+        platform: Platform = self.registry.require("platform", venue)
+        return platform
+
     # the account that sizes
 
     def _account(self, asset: Asset, price: Decimal, *, synthetic: bool, hypothetical: bool, feed: Feed) -> _Account:
         """Portfolio and instrument rules. In paper mode the ledger is paper's, whatever venue settings name."""
         venue_name = self.settings.execution.platform
-        paper_name = PAPER_SYNTHETIC if synthetic else PAPER
         live = self.settings.mode is Mode.LIVE and not hypothetical
-        if live and venue_name.startswith(PAPER):
-            raise SafetyRefusal("live mode with a paper platform", hint="set execution.platform to a venue")
-        ledger: Platform = self.registry.require("platform", venue_name if live else paper_name)
+        ledger: Platform
+        if live:
+            ledger = self.trading_platform(synthetic=False)
+        else:
+            ledger = self.registry.require("platform", PAPER_SYNTHETIC if synthetic else PAPER)
         if isinstance(ledger, MarkToMarket):
             ledger.update_prices({asset.symbol: price})
         warnings: list[str] = []

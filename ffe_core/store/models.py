@@ -169,6 +169,72 @@ class OutcomeRow(Row, table=True):
     opinions: str = Field(default="{}", sa_type=Text)
 
 
+class OrderRow(Row, table=True):
+    """What was meant, before it was sent; ``body`` is the canonical JSON of the order."""
+
+    __tablename__ = "orders"
+    __table_args__ = (Index("ix_orders_decision_id", "decision_id"), Index("ix_orders_created_at", "created_at"))
+
+    client_order_id: str = Field(sa_type=Text, primary_key=True)
+    mode: str = Field(sa_type=Text)
+    platform: str = Field(sa_type=Text)
+    account: str = Field(sa_type=Text)
+    synthetic: bool
+    decision_id: str = Field(sa_type=Identifier)
+    leg: str = Field(sa_type=Text)
+    asset: str = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcTime)
+    body: str = Field(sa_type=Text)
+
+
+class OrderEventRow(Row, table=True):
+    """What was done with an order, or heard of it; the newest is its state."""
+
+    __tablename__ = "order_events"
+
+    client_order_id: str = Field(sa_type=Text, primary_key=True, sa_column_args=(ForeignKey("orders.client_order_id"),))
+    number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    state: str = Field(sa_type=Text)
+    at: datetime = Field(sa_type=UtcTime)
+    filled: Decimal = Field(sa_type=DecimalText)
+    price: Decimal | None = Field(default=None, sa_type=DecimalText)
+    venue_order_id: str | None = Field(default=None, sa_type=Text)
+    reason: str = Field(default="", sa_type=Text)
+
+
+class FillRow(Row, table=True):
+    """An execution; a venue reports it as often as it likes, and it is here once."""
+
+    __tablename__ = "fills"
+    __table_args__ = (Index("ix_fills_client_order_id", "client_order_id"),)
+
+    venue: str = Field(sa_type=Text, primary_key=True)
+    venue_fill_id: str = Field(sa_type=Text, primary_key=True)
+    client_order_id: str = Field(sa_type=Text)
+    asset: str = Field(sa_type=Text)
+    base: str = Field(sa_type=Text)
+    quote: str = Field(sa_type=Text)
+    kind: str = Field(sa_type=Text)
+    side: str = Field(sa_type=Text)
+    quantity: Decimal = Field(sa_type=DecimalText)
+    price: Decimal = Field(sa_type=DecimalText)
+    fee: Decimal = Field(sa_type=DecimalText)
+    fee_currency: str = Field(sa_type=Text)
+    at: datetime = Field(sa_type=UtcTime)
+
+
+class VenueCursorRow(Row, table=True):
+    """How far the fills of an account have been read."""
+
+    __tablename__ = "venue_cursors"
+
+    mode: str = Field(sa_type=Text, primary_key=True)
+    platform: str = Field(sa_type=Text, primary_key=True)
+    account: str = Field(sa_type=Text, primary_key=True)
+    synthetic: bool = Field(primary_key=True)
+    cursor: str = Field(sa_type=Text)
+
+
 metadata: MetaData = Row.metadata
 
 
@@ -205,6 +271,12 @@ SQLITE_TRIGGERS = (
     _refuse("ledger_entries_no_delete", "DELETE", "ledger_entries", "", "ledger entries are immutable"),
     _refuse("outcomes_no_update", "UPDATE", "outcomes", "", "outcomes are immutable"),
     _refuse("outcomes_no_delete", "DELETE", "outcomes", "", "outcomes are immutable"),
+    _refuse("orders_no_update", "UPDATE", "orders", "", "orders are immutable"),
+    _refuse("orders_no_delete", "DELETE", "orders", "", "orders are immutable"),
+    _refuse("order_events_no_update", "UPDATE", "order_events", "", "order events are immutable"),
+    _refuse("order_events_no_delete", "DELETE", "order_events", "", "order events are immutable"),
+    _refuse("fills_no_update", "UPDATE", "fills", "", "fills are immutable"),
+    _refuse("fills_no_delete", "DELETE", "fills", "", "fills are immutable"),
 )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Boolean, Column, Float, Integer, MetaData, Table, Text
 from ffe_core.store.types import DecimalText, Identifier, UtcTime, WholeNumber
 
 #: Every schema that was ever released, oldest first; the last one is what this version reads and writes.
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 HEAD = REVISIONS[-1]
 
 #: What precedes the first record of a chain.
@@ -109,5 +109,73 @@ outcomes = Table(
     Column("opinions", Text, nullable=False),
 )
 
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("client_order_id", Text, primary_key=True),
+    Column("mode", Text, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("synthetic", Boolean, nullable=False),
+    Column("decision_id", Identifier, nullable=False),
+    Column("leg", Text, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+order_events = Table(
+    "order_events",
+    metadata,
+    Column("client_order_id", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("filled", DecimalText, nullable=False),
+    Column("price", DecimalText),
+    Column("venue_order_id", Text),
+    Column("reason", Text, nullable=False),
+)
+
+fills = Table(
+    "fills",
+    metadata,
+    Column("venue", Text, primary_key=True),
+    Column("venue_fill_id", Text, primary_key=True),
+    Column("client_order_id", Text, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("base", Text, nullable=False),
+    Column("quote", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("side", Text, nullable=False),
+    Column("quantity", DecimalText, nullable=False),
+    Column("price", DecimalText, nullable=False),
+    Column("fee", DecimalText, nullable=False),
+    Column("fee_currency", Text, nullable=False),
+    Column("at", UtcTime, nullable=False),
+)
+
+#: How far the fills of an account have been read: what a venue tells twice is known by its id all the same.
+venue_cursors = Table(
+    "venue_cursors",
+    metadata,
+    Column("mode", Text, primary_key=True),
+    Column("platform", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("synthetic", Boolean, primary_key=True),
+    Column("cursor", Text, nullable=False),
+)
+
 #: Parents before children: the order in which rows are copied.
-COPIED = (checkpoints, decisions, decision_events, ledger_entries, outcomes)
+COPIED = (
+    checkpoints,
+    decisions,
+    decision_events,
+    ledger_entries,
+    outcomes,
+    orders,
+    order_events,
+    fills,
+    venue_cursors,
+)

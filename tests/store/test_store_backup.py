@@ -13,13 +13,15 @@ import pytest
 from sqlalchemy import text
 
 from ffe_core.domain.decisions import OutcomeKind
-from ffe_core.domain.trading import Mode
+from ffe_core.domain.trading import Fill, Mode
 from ffe_core.errors import StoreError, UsageError, VerificationFailed
+from ffe_core.execution.journal import Journal
 from ffe_core.store import Database, LedgerEntry, LedgerKey, Store
 from ffe_core.store.backup import back_up, restore
 from ffe_core.store.chain import verify
 from ffe_core.store.copy import copy_store, ready_target, row_count
 from ffe_core.store.tables import HEAD
+from ffe_core.testing import make_order
 from tests.store.records import START, decision_id, many, outcome, record
 from tests.store.test_store_database import migrated
 
@@ -37,6 +39,7 @@ def filled(store: Store) -> Store:
     store.ledger.append(KEY, [entry, replace(entry, kind="fee", price=Decimal("1.10"), fill_id="f")])
     store.ledger.append(replace(KEY, account="Zeta"), [entry])
     store.record_outcomes([outcome(number) for number in range(3)])
+    trade(store)
     return store
 
 
@@ -207,6 +210,16 @@ def test_a_backup_of_an_older_schema_is_upgraded_on_the_way(tmp_path: Path) -> N
         assert Store(database).get(stored.id).hash == stored.hash
 
 
+def trade(store: Store) -> None:
+    """An order with its events, its fill, and how far fills were read."""
+    order = make_order(client_order_id="o-1")
+    journal = Journal(store.database)
+    journal.intend(order, KEY)
+    journal.sent("o-1")
+    fill = Fill("v", "f", "o-1", order.asset, order.side, Decimal("0.1"), Decimal("2.50"), Decimal(0), "USD", START)
+    journal.read_fills(KEY, lambda _since: ([fill], "7"))
+
+
 def test_copying_to_postgresql_and_back_gives_equal_rows(
     sqlite_store: Store, postgres_url: str, tmp_path: Path
 ) -> None:
@@ -217,6 +230,7 @@ def test_copying_to_postgresql_and_back_gives_equal_rows(
     for account in ("Zeta", "alpha", "Äöü", "a-b", "ab"):
         sqlite_store.ledger.append(replace(KEY, account=account), [entry, replace(entry, kind="fee")])
     sqlite_store.record_outcomes([outcome(0), outcome(1, gross_return=-0.0), outcome(0, kind=OutcomeKind.TRADE)])
+    trade(sqlite_store)
     heard: list[int] = []
 
     with Database.at(postgres_url) as server, Database.open(None, tmp_path / "back") as back:
@@ -232,9 +246,13 @@ def test_copying_to_postgresql_and_back_gives_equal_rows(
             "decision_events": 1,
             "ledger_entries": 10,
             "outcomes": 3,
+            "orders": 1,
+            "order_events": 2,
+            "fills": 1,
+            "venue_cursors": 1,
             "chain_head": 1,
         }
-        assert sum(heard) == row_count(server) == 1016
+        assert sum(heard) == row_count(server) == 1021
         assert verify(Store(server)) == verify(Store(back)) == verify(sqlite_store)
         Store(server).append(record(5000))
         assert verify(Store(server)).ok

@@ -1,0 +1,504 @@
+"""From a stored decision to a filled, protected position, and out of it again. The only place that sends orders.
+
+Every order takes the same way: prepared, committed to the journal, marked as sent, sent once, and what came back is
+booked. A lost answer is asked for, never repeated. What the user sees as done is what the venue said.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from ffe_core.domain.assets import Asset, AssetKind
+from ffe_core.domain.clock import iso
+from ffe_core.domain.decisions import Decision, Proposal, Ruling, Verdict
+from ffe_core.domain.events import Alert, Severity
+from ffe_core.domain.ledger import LedgerKey
+from ffe_core.domain.trading import (
+    Action,
+    Effect,
+    Fill,
+    Instrument,
+    Mode,
+    Order,
+    OrderReport,
+    OrderState,
+    OrderType,
+    Portfolio,
+    Position,
+    Side,
+)
+from ffe_core.engine.decide import DecisionInputs, risk_context
+from ffe_core.errors import FfeError, PlatformError, Refused, SafetyRefusal, UsageError
+from ffe_core.execution.journal import Journal, client_order_id
+from ffe_core.execution.reconcile import Reconciled, Reconciler
+from ffe_core.ports import Platform
+from ffe_core.risk.gate import is_tradable, judge, shrink
+from ffe_core.risk.sizing import propose
+from ffe_core.store.orders import FINAL, JournalEntry
+
+if TYPE_CHECKING:
+    from ffe_core.engine import Engine
+
+#: a decision is acted on within this, or within one of its bars, whichever is shorter
+MOST_AGE = timedelta(seconds=900)
+#: seconds that a sent order is waited for, and that a protection may take to be confirmed
+PATIENCE = 10.0
+#: an entry is refused when the price has gone this share of the way to the stop
+DRIFT = Decimal("0.25")
+PROTECT = "protect"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an approval changes: the size in base units, stop and target as fractions of the fill price."""
+
+    quantity: Decimal | None = None
+    stop_fraction: Decimal | None = None
+    target_fraction: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be sent now, judged by the account as it is now."""
+
+    decision: Decision
+    order: Order
+    platform: str
+    price: Decimal
+    #: what the fill will cost by the venue's fees, and what is lost with them when the stop is hit; quote currency
+    fee: Decimal
+    worst_loss: Decimal | None
+    stop_fraction: Decimal | None
+    target_fraction: Decimal | None
+    rulings: tuple[Ruling, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What became of an order and of the protection of what it opened."""
+
+    order: JournalEntry | None
+    fills: tuple[Fill, ...] = ()
+    protection: JournalEntry | None = None
+    #: what went otherwise than planned, one line each
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def state(self) -> OrderState | None:
+        return None if self.order is None else self.order.state
+
+
+@dataclass(slots=True)
+class Venue:
+    """Where orders go, and whose account it is."""
+
+    platform: Platform
+    key: LedgerKey
+    reconciler: Reconciler
+    portfolio: Portfolio
+
+
+@dataclass(slots=True)
+class Trading:
+    """Orders of one engine. ``sleep`` takes seconds; ``live`` is the user's word on this command."""
+
+    engine: Engine
+    live: bool = False
+    sleep: Callable[[float], None] = time.sleep
+    _armed: set[str] = field(default_factory=set)
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(self.engine.store.database)
+
+    # entering and leaving by a decision
+
+    def plan(self, decision_id: str, *, below_threshold: bool = False, change: Change | None = None) -> Plan:
+        """What ``execute`` would send. Raises ``SafetyRefusal`` with the reason where it would send nothing."""
+        return self._plan(decision_id, below_threshold=below_threshold, change=change)[0]
+
+    def execute(self, decision_id: str, *, below_threshold: bool = False, change: Change | None = None) -> Executed:
+        """Sends what the decision means, by the account and the price of now, and protects what it opens.
+
+        Raises ``SafetyRefusal``, ``Refused`` where the venue said no, ``PlatformError`` where it cannot be asked. An
+        order whose answer was lost is a result: its state is UNKNOWN until the venue says.
+        """
+        plan, venue = self._plan(decision_id, below_threshold=below_threshold, change=change)
+        if plan.order.reduce_only:
+            position = venue.portfolio.position(plan.order.asset)
+            assert position is not None  # noqa: S101 - an exit is planned on a position
+            return self._leave(venue, position, plan.decision.id, "exit")
+        entry = self._send(venue, plan.order, venue.platform.submit, decided=True)
+        fills = tuple(self.journal.fills(plan.order.client_order_id))
+        if entry.state is OrderState.REJECTED:
+            raise Refused(f"{venue.platform.name} refused the order: {entry.events[-1].reason}")
+        if not entry.filled:
+            return Executed(entry, fills)
+        protection, remarks = self._protect(venue, plan, entry)
+        return Executed(entry, fills, protection, remarks)
+
+    def _plan(self, decision_id: str, *, below_threshold: bool, change: Change | None) -> tuple[Plan, Venue]:
+        stored = self.engine.store.get(decision_id)
+        decision = stored.decision
+        self._refuse_what_cannot_be_acted_on(decision, executed=stored.executed)
+        inputs = self._inputs_now(decision)
+        venue = self.venue(decision.market.synthetic, inputs.portfolio)
+        self._reconcile_asset(venue, inputs.briefing.asset)
+        proposal = self._proposal(decision, inputs, change)
+        if proposal.is_entry:
+            self._refuse_late_entry(decision, proposal, below_threshold=below_threshold or change is not None)
+        judgement = judge(proposal, risk_context(inputs, proposal), self.engine.registry.rules_by_name().values())
+        if judgement.vetoed:
+            raise SafetyRefusal(f"vetoed now: {'; '.join(judgement.veto_reasons)}")
+        judged = judgement.proposal
+        if change is not None and change.quantity is not None and judged.quantity != change.quantity:
+            raise SafetyRefusal(f"vetoed: the limits allow {judged.quantity}, and {change.quantity} was approved")
+        if judged.is_entry and not is_tradable(judged.quantity, judged.entry_price, inputs.instrument):
+            raise SafetyRefusal("nothing that the venue would take is left of the size")
+        order = self._order(decision, judged)
+        return self._priced(decision, order, judged, inputs, venue, judgement.rulings), venue
+
+    def _refuse_what_cannot_be_acted_on(self, decision: Decision, *, executed: bool) -> None:
+        settings = self.engine.settings
+        if executed or self.journal.of_decision(decision.id):
+            raise SafetyRefusal(f"decision {decision.id} was already executed", hint="`ffe orders` shows its orders")
+        if decision.vetoed:
+            raise SafetyRefusal("the decision was vetoed", hint=f"ffe show {decision.id[:8]}")
+        if decision.action is Action.HOLD or decision.effect is Effect.NONE:
+            why = f" ({decision.effect_reason})" if decision.effect_reason else ""
+            raise SafetyRefusal(f"there is nothing to execute: the decision is to do nothing{why}")
+        if decision.mode is not settings.mode:
+            raise SafetyRefusal(f"the decision was made in {decision.mode} mode, and this is {settings.mode} mode")
+        if decision.signal_only and decision.effect.is_entry:
+            raise SafetyRefusal("the decision is a signal only: it has no size", hint="analyse with a known balance")
+        if settings.mode is Mode.LIVE and decision.market.synthetic:
+            raise SafetyRefusal("synthetic prices in live mode")
+
+    def _refuse_late_entry(self, decision: Decision, proposal: Proposal, *, below_threshold: bool) -> None:
+        settings, now = self.engine.settings, self.engine.clock.now()
+        allowed = min(MOST_AGE, settings.decision.timeframe.timedelta)
+        if now - decision.as_of > allowed:
+            raise SafetyRefusal(
+                f"the decision has expired: it is as of {iso(decision.as_of)}, and {allowed.total_seconds():.0f} s are "
+                "allowed",
+                hint="analyse again",
+            )
+        if Decimal(decision.confidence) / 100 < Decimal(repr(settings.decision.threshold)) and not below_threshold:
+            raise SafetyRefusal(
+                f"confidence {decision.confidence} is below the threshold of {settings.decision.threshold:.0%}",
+                hint="--below-threshold, or `ffe approve`",
+            )
+        before, stop = decision.entry_price, decision.stop_loss_fraction
+        if before is None or stop is None:
+            return
+        moved = (proposal.entry_price - before) / before
+        against = -moved if proposal.effect is not Effect.OPEN_SHORT else moved
+        if against >= stop:
+            raise SafetyRefusal(f"the price is at {proposal.entry_price}, already beyond the stop")
+        if abs(moved) > stop * DRIFT:
+            raise SafetyRefusal(
+                f"the price moved {moved:+.2%} since the decision, more than a quarter of the way to its stop",
+                hint="analyse again",
+            )
+
+    def _inputs_now(self, decision: Decision) -> DecisionInputs:
+        """The market and the account as they are now, gathered the way the decision's were."""
+        asset = Asset.parse(decision.asset_pair, kind=AssetKind(decision.asset_type))
+        source = decision.market.source if decision.market.source in self.engine.registry.sources else None
+        inputs = self.engine.inputs_now(asset, source)
+        if inputs.briefing.market.synthetic is not decision.market.synthetic:
+            raise SafetyRefusal("the decision was made on other prices than there are now (synthetic and real)")
+        return inputs
+
+    def _proposal(self, decision: Decision, inputs: DecisionInputs, change: Change | None) -> Proposal:
+        """What the decision means to the account of now: an entry never grows beyond what was decided."""
+        verdict = Verdict(
+            decision.action,
+            decision.confidence,
+            decision.raw_confidence,
+            decision.reasoning,
+            None,
+            dict(decision.ensemble_metadata),
+        )
+        proposal = propose(
+            inputs.briefing.asset,
+            verdict,
+            entry=inputs.entry_price,
+            pulse=inputs.briefing.pulse,
+            portfolio=inputs.portfolio,
+            instrument=inputs.instrument,
+            rules=inputs.sizing,
+            reservations=inputs.reservations,
+        )
+        if proposal.effect is Effect.NONE:
+            raise SafetyRefusal(f"there is nothing to do any more ({proposal.effect_reason})")
+        if proposal.is_entry is not decision.effect.is_entry:
+            raise SafetyRefusal(
+                f"the account has changed: {decision.action} would now {proposal.effect.value.replace('_', ' ')}"
+            )
+        if not proposal.is_entry:
+            return proposal
+        quantity = proposal.quantity
+        if proposal.signal_only or quantity is None:
+            raise SafetyRefusal(proposal.sizing.unavailable or "there is no known balance to size by")
+        if change is not None:
+            proposal = _changed(proposal, change, inputs.instrument)
+        elif decision.position_size is not None and decision.position_size < quantity:
+            proposal = shrink(proposal, decision.position_size, risk_context(inputs, proposal))
+        return proposal
+
+    def _order(self, decision: Decision, proposal: Proposal) -> Order:
+        leg = "exit" if proposal.is_exit else "entry"
+        assert proposal.quantity is not None  # noqa: S101 - refused before where there is none
+        return Order(
+            client_order_id=client_order_id(decision.id, leg),
+            decision_id=decision.id,
+            leg=leg,
+            asset=proposal.asset,
+            side=_side(proposal),
+            quantity=proposal.quantity,
+            effect=proposal.effect,
+            stop_price=proposal.stop_price,
+            target_price=proposal.target_price,
+            reduce_only=proposal.is_exit,
+            created_at=self.engine.clock.now(),
+        )
+
+    def _priced(
+        self,
+        decision: Decision,
+        order: Order,
+        proposal: Proposal,
+        inputs: DecisionInputs,
+        venue: Venue,
+        rulings: tuple[Ruling, ...],
+    ) -> Plan:
+        fees, price = inputs.instrument.fees, proposal.entry_price
+        fee = order.quantity * price * fees.taker + fees.commission
+        stop = proposal.stop_fraction
+        lost = None if stop is None else order.quantity * price * stop + 2 * fee
+        target = None
+        if proposal.target_price is not None:
+            target = abs(proposal.target_price / price - 1)
+        return Plan(decision, order, venue.platform.name, price, fee, lost, stop, target, rulings)
+
+    # leaving
+
+    def close(self, asset: Asset, *, synthetic: bool = False) -> Executed:
+        """Leaves the whole position, whatever risk rules say of entries. Raises ``UsageError`` where none is held."""
+        venue = self.venue(synthetic)
+        if not venue.portfolio.positions_known:
+            raise PlatformError(f"{venue.platform.name} does not say what is held")
+        position = venue.portfolio.position(asset)
+        if position is None:
+            raise UsageError(f"no position in {asset}", hint="`ffe positions` lists them")
+        return self._leave(venue, position, self.engine.new_id(), "close")
+
+    def _leave(self, venue: Venue, position: Position, decision_id: str, leg: str) -> Executed:
+        """Protection off and confirmed, fills read again, then what is left is sold."""
+        asset = position.asset
+        remarks = tuple(self._lift_protection(venue, asset))
+        now = venue.platform.portfolio().position(asset)
+        if now is None:
+            return Executed(None, (), None, (*remarks, "the position was gone before it had to be closed"))
+        order = Order(
+            client_order_id=client_order_id(decision_id, leg),
+            decision_id=decision_id,
+            leg=leg,
+            asset=asset,
+            side=Side.SELL if now.is_long else Side.BUY,
+            quantity=abs(now.quantity),
+            effect=Effect.CLOSE,
+            reduce_only=True,
+            created_at=self.engine.clock.now(),
+        )
+        entry = self._send(
+            venue,
+            order,
+            lambda order: venue.platform.close(now, client_order_id=order.client_order_id),
+            decided=leg == "exit",
+        )
+        if entry.state is OrderState.REJECTED:
+            raise Refused(f"{venue.platform.name} refused to close {asset}: {entry.events[-1].reason}")
+        return Executed(entry, tuple(self.journal.fills(order.client_order_id)), None, remarks)
+
+    def _lift_protection(self, venue: Venue, asset: Asset) -> Iterator[str]:
+        """Cancels what protects the position; what cannot be cancelled may have been filled, so fills are read."""
+        for entry in self._protections(venue, asset):
+            try:
+                self.journal.heard(venue.platform.cancel(entry.order))
+            except FfeError as error:
+                after = self._asked(venue, entry)
+                if after.state not in FINAL:
+                    yield f"the protection of {asset} may still stand: {error.message}"
+        self.journal.read_fills(venue.key, venue.platform.fills)
+
+    def _protections(self, venue: Venue, asset: Asset) -> list[JournalEntry]:
+        return [
+            entry
+            for entry in self.journal.open(venue.key)
+            if entry.order.asset.symbol == asset.symbol and entry.order.leg.startswith(PROTECT)
+        ]
+
+    def _asked(self, venue: Venue, entry: JournalEntry) -> JournalEntry:
+        try:
+            return venue.reconciler.one(entry)
+        except FfeError:
+            return entry
+
+    def cancel(self, entry: JournalEntry, venue: Venue) -> JournalEntry:
+        """Asks the venue to take an order back; its word is booked. Cancels pass in every trading state."""
+        self.journal.heard(venue.platform.cancel(entry.order))
+        return venue.reconciler.settle(entry.order.client_order_id, within=PATIENCE)
+
+    # protection
+
+    def _protect(self, venue: Venue, plan: Plan, entry: JournalEntry) -> tuple[JournalEntry | None, tuple[str, ...]]:
+        """Stop and target around the average fill price, confirmed; where they cannot be had, out again."""
+        if plan.stop_fraction is None:
+            return None, ()
+        price = entry.events[-1].price or plan.price
+        remarks: list[str] = []
+        for attempt in (PROTECT, f"{PROTECT}-2"):
+            placed = self._place_protection(venue, plan, entry.filled, price, attempt)
+            if placed is not None and placed.state in (OrderState.ACCEPTED, OrderState.PARTIAL, OrderState.FILLED):
+                return placed, tuple(remarks)
+            reason = "not confirmed" if placed is None else f"{placed.state}: {placed.events[-1].reason}"
+            remarks.append(f"the stop of {plan.order.asset} was {reason}")
+        remarks.append(self._flee(venue, plan))
+        return None, tuple(remarks)
+
+    def _place_protection(
+        self, venue: Venue, plan: Plan, quantity: Decimal, price: Decimal, leg: str
+    ) -> JournalEntry | None:
+        asset = plan.order.asset
+        position = venue.platform.portfolio().position(asset)
+        if position is None:
+            return None
+        stop, target = _levels(plan, price, venue.platform.instrument(asset))
+        order = Order(
+            client_order_id=client_order_id(plan.decision.id, leg),
+            decision_id=plan.decision.id,
+            leg=leg,
+            asset=asset,
+            side=Side.SELL if position.is_long else Side.BUY,
+            quantity=quantity,
+            effect=Effect.CLOSE,
+            type=OrderType.STOP if target is None else OrderType.BRACKET,
+            stop_price=stop,
+            target_price=target,
+            reduce_only=True,
+            created_at=self.engine.clock.now(),
+        )
+        return self._send(
+            venue,
+            order,
+            lambda order: venue.platform.protect(position, stop, target, client_order_id=order.client_order_id),
+        )
+
+    def _flee(self, venue: Venue, plan: Plan) -> str:
+        """A position that cannot be protected is not kept."""
+        asset = plan.order.asset
+        told = f"{asset} has no stop: it is closed again"
+        alert = Alert("protection", Severity.CRITICAL, told, self.engine.clock.now())
+        self.engine.registry.emit("ffe_alert_raised", alert=alert)
+        position = venue.platform.portfolio().position(asset)
+        if position is not None:
+            self._leave(venue, position, plan.decision.id, "protect-close")
+        return told
+
+    # the one way of every order
+
+    def _send(
+        self, venue: Venue, order: Order, send: Callable[[Order], OrderReport], *, decided: bool = False
+    ) -> JournalEntry:
+        """Prepared, committed, marked, sent once, booked, waited for. Never raises after the send."""
+        self._require_armed(venue)
+        order = replace(order, prepared=dict(venue.platform.prepare(order)), sent_at=self.engine.clock.now())
+        journal, order_id = self.journal, order.client_order_id
+        journal.intend(order, venue.key)
+        if decided:
+            self.engine.store.add_event(order.decision_id, "executed", {"client_order_id": order_id})
+        journal.sent(order_id)
+        try:
+            report = send(order)
+        except Refused as error:
+            journal.refused(order_id, error.message)
+        except FfeError as error:
+            journal.doubt(order_id, error.message)
+        else:
+            journal.heard(report)
+        entry = venue.reconciler.settle(order_id, within=PATIENCE)
+        told = replace(order, state=entry.state, venue_order_id=entry.events[-1].venue_order_id)
+        self.engine.registry.emit("ffe_order_changed", order=told)
+        return entry
+
+    def _require_armed(self, venue: Venue) -> None:
+        """Real money needs the settings, the word on the command, and credentials that the venue accepts."""
+        if self.engine.settings.mode is not Mode.LIVE:
+            if self.live:
+                raise SafetyRefusal("--live in paper mode", hint="ffe config set mode live")
+            return
+        if not self.live:
+            raise SafetyRefusal("real money needs --live on the command")
+        if venue.platform.name in self._armed:
+            return
+        missing = [name for name, fine in venue.platform.check().items() if not fine]
+        if missing:
+            raise SafetyRefusal(f"{venue.platform.name} is not ready to trade: {', '.join(missing)}")
+        self._armed.add(venue.platform.name)
+
+    # venues
+
+    def venue(self, synthetic: bool, portfolio: Portfolio | None = None) -> Venue:
+        """Where orders go: paper's own ledgers in paper mode, the configured venue in live mode."""
+        platform = self.engine.trading_platform(synthetic=synthetic)
+        held = portfolio or platform.portfolio()
+        key = LedgerKey(self.engine.settings.mode, platform.name, held.account, synthetic)
+        reconciler = Reconciler(self.journal, platform, key, self.engine.clock, self.sleep)
+        return Venue(platform, key, reconciler, held)
+
+    def reconcile(self, synthetic: bool = False) -> Reconciled:
+        """Asks the venue about every open order and for every new fill."""
+        return self.venue(synthetic).reconciler.all()
+
+    def _reconcile_asset(self, venue: Venue, asset: Asset) -> None:
+        """What is not known of the asset's orders is asked for before another one is thought of."""
+        for entry in self.journal.open(venue.key):
+            if entry.order.asset.symbol == asset.symbol:
+                self._asked(venue, entry)
+
+
+def _side(proposal: Proposal) -> Side:
+    if proposal.is_exit:
+        return Side.BUY if proposal.action is Action.BUY else Side.SELL
+    return Side.SELL if proposal.effect is Effect.OPEN_SHORT else Side.BUY
+
+
+def _changed(proposal: Proposal, change: Change, instrument: Instrument) -> Proposal:
+    """The proposal as an approval wants it."""
+    sign = -1 if proposal.effect is Effect.OPEN_SHORT else 1
+    entry = proposal.entry_price
+    made = proposal
+    if change.quantity is not None:
+        if instrument.round_quantity(change.quantity) != change.quantity:
+            raise UsageError(f"{proposal.asset} is traded in steps of {instrument.quantity_increment:f}")
+        made = replace(made, quantity=change.quantity)
+    if change.stop_fraction is not None:
+        stop = instrument.round_price(entry * (1 - sign * change.stop_fraction))
+        made = replace(made, stop_fraction=change.stop_fraction, stop_price=stop)
+    if change.target_fraction is not None:
+        made = replace(made, target_price=instrument.round_price(entry * (1 + sign * change.target_fraction)))
+    return made
+
+
+def _levels(plan: Plan, price: Decimal, instrument: Instrument) -> tuple[Decimal | None, Decimal | None]:
+    sign = -1 if plan.order.effect is Effect.OPEN_SHORT else 1
+    stop = None if plan.stop_fraction is None else instrument.round_price(price * (1 - sign * plan.stop_fraction))
+    target = None if plan.target_fraction is None else instrument.round_price(price * (1 + sign * plan.target_fraction))
+    return stop, target
