@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     )
     from ffe_core.hookspecs import AccountLedger, LedgerBook, Ledgers, PluginContext
     from ffe_core.markers import hookimpl
+    from ffe_core.net.limiter import TokenBucket
     from ffe_core.ports import (
         AggregationStrategy,
         AIProvider,
@@ -156,6 +157,7 @@ _HOMES = {
     ),
     "ffe_core.hookspecs": "AccountLedger LedgerBook Ledgers PluginContext",
     "ffe_core.markers": "hookimpl",
+    "ffe_core.net.limiter": "TokenBucket",
     "ffe_core.ports": (
         "AIProvider AggregationStrategy CheckedProvider Chunk DataSource Dated Executor FlatAccount Holding "
         "Learner Platform Rationed Readiness Result RiskRule RoundStrategy Series Signals VectorProvider"
@@ -265,6 +267,7 @@ __all__ = [
     "StoreError",
     "SystemClock",
     "Timeframe",
+    "TokenBucket",
     "Tool",
     "ToolLate",
     "ToolRun",

@@ -143,8 +143,12 @@ def _handler(loopback: Loopback) -> type[BaseHTTPRequestHandler]:
                 self._reset()
                 return
             raw = canned.raw
-            self.send_response(canned.status)
-            sent = {"Content-Type": "application/json; charset=utf-8", "Content-Length": str(len(raw))}
+            self.send_response_only(canned.status)
+            sent = {
+                "Date": self.date_time_string(),
+                "Content-Type": "application/json; charset=utf-8",
+                "Content-Length": str(len(raw)),
+            }
             for name, value in {**sent, **canned.headers}.items():
                 self.send_header(name, value)
             self.end_headers()
