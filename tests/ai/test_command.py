@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ffe_core import ProviderFailed, Tool, ToolRun
+from ffe_core import ProviderFailed, Tool, ToolLate, ToolRun
 from ffe_core.testing import make_context, make_tool
 from tests.conftest import clean_environment
 
@@ -295,3 +295,28 @@ def test_ending_one_tool_leaves_another_alone(tmp_path: Path) -> None:
     finally:
         os.killpg(other.pid, signal.SIGKILL)
         other.wait()
+
+
+def test_a_tool_is_looked_at_by_its_version(tmp_path: Path) -> None:
+    seen = tool_of(tmp_path, "import sys; print('acme', *sys.argv[1:], '1.2\\x1b[31m'); print('more')").look(timeout=10)
+    assert (seen.installed, seen.ready, seen.hint) == (True, True, None)
+    assert seen.detail == f"acme --version 1.2 at {tmp_path / 'tool'}"
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import sys; sys.exit('Error: no such library')", "acme ended with code 1: Error: no such library"),
+        ("import time; time.sleep(60)", "acme gave no answer within 0.5 s"),
+    ],
+)
+def test_a_tool_that_does_not_tell_its_version_is_not_ready(tmp_path: Path, source: str, said: str) -> None:
+    seen = tool_of(tmp_path, source).look(timeout=0.5)
+    assert (seen.installed, seen.ready, seen.detail) == (False, False, said)
+
+
+def test_what_a_tool_complained_about_until_its_deadline_is_kept_whole(tmp_path: Path) -> None:
+    source = f"import sys, time; print('one {SECRET}\\ntwo', file=sys.stderr, flush=True); time.sleep(60)"
+    with pytest.raises(ToolLate) as late:
+        run(tool_of(tmp_path, source, secrets=(SECRET,)), timeout=0.8)
+    assert late.value.complaint == "one ***\ntwo\n"

@@ -37,12 +37,13 @@ HARMLESS = {"request_user_input"}
 
 @dataclass
 class Server:
-    """Speaks as OpenAI's and Gemini's servers do; keeps what it was asked; ``hold`` makes it never answer."""
+    """Speaks as OpenAI's and Gemini's servers do; ``hold`` makes it never answer, ``status`` refuse."""
 
     asked: list[dict[str, Any]] = field(default_factory=list)
     hold: threading.Event = field(default_factory=threading.Event)
     closing: threading.Event = field(default_factory=threading.Event)
     url: str = ""
+    status: int = 200
 
 
 def chat(streamed: bool) -> tuple[str, list[dict[str, Any]]]:
@@ -96,6 +97,10 @@ def server() -> Iterator[Server]:
             if state.hold.is_set():
                 state.closing.wait(60)
                 return
+            if state.status != 200:
+                error = {"code": state.status, "message": "the server said no", "status": "REFUSED", "type": "refused"}
+                self._send(json.dumps({"error": error}), "application/json", state.status)
+                return
             streamed = bool(asked.get("stream")) or ":streamGenerateContent" in self.path
             if self.path.endswith("/responses"):
                 end, told = "", responses()
@@ -110,8 +115,8 @@ def server() -> Iterator[Server]:
             else:
                 self._send(json.dumps(told[-1]), "application/json")
 
-        def _send(self, text: str, kind: str) -> None:
-            self.send_response(200)
+        def _send(self, text: str, kind: str, status: int = 200) -> None:
+            self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(text.encode())))
             self.end_headers()
@@ -226,6 +231,22 @@ def test_it_says_whether_it_is_ready_and_asks_nobody(tool: Installed, server: Se
         assert (seen.installed, seen.signed_in, seen.ready) == (True, signed_in, signed_in)
         assert release in seen.detail
     assert not server.asked
+    assert tool.processes() == []
+
+
+@pytest.mark.parametrize("status", [404, 429, 500])
+def test_a_server_that_refuses_is_a_failure_within_the_deadline(
+    tool: Installed, server: Server, tmp_path: Path, status: int
+) -> None:
+    server.status = status
+    provider = tool.provider(make_context(tmp_path), base_url=server.url, model="m", api_key=SecretStr(KEY))
+    began = time.monotonic()
+    with pytest.raises(ProviderFailed) as caught:
+        provider.ask(make_briefing(), timeout=10)
+    assert time.monotonic() - began < 10.5
+    assert "\n" not in caught.value.message
+    assert KEY not in f"{caught.value.message} {caught.value.hint}"
+    assert server.asked
     assert tool.processes() == []
 
 

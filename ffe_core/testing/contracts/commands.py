@@ -40,6 +40,10 @@ UNREADABLE = {
     "wrong types": '{"reasoning": "x", "action": "BUY", "confidence": true, "amount": 0}',
     "an action of its own": '{"reasoning": "x", "action": "STRONG BUY", "confidence": 60, "amount": 0}',
     "a confidence that is no number": '{"reasoning": "x", "action": "BUY", "confidence": NaN, "amount": 0}',
+    "a confidence out of range": '{"reasoning": "x", "action": "BUY", "confidence": 27228, "amount": 0}',
+    "an amount beyond all bounds": '{"reasoning": "x", "action": "BUY", "confidence": 60, "amount": 0.1E+16258900}',
+    "nothing but thinking": f"<think>{GOOD}</think>",
+    "a list": f"[{GOOD}]",
     "a key that stands twice": '{"reasoning": "x", "action": "BUY", "confidence": 60, "action": "SELL", "amount": 0}',
     "two decisions that disagree": f"{GOOD}\n{OTHER}",
 }

@@ -183,6 +183,26 @@ def test_the_shorter_time_limit_holds(tmp_path: Path) -> None:
         codex(tmp_path, "import time; time.sleep(30)\n", timeout=0.4).ask(make_briefing(), timeout=20)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "unexpected status 429 Too Many Requests: Rate limit reached",
+        "unexpected status 500 Internal Server Error: The server had an error",
+        "unexpected status 404 Not Found: The model `m` does not exist",
+        "stream disconnected before completion: connection reset by peer",
+    ],
+)
+def test_what_a_server_refuses_is_told_and_asked_once(tmp_path: Path, said: str) -> None:
+    event = {"type": "turn.failed", "error": {"message": said}}
+    source = f"if asked: print({json.dumps(event)!r}); sys.exit(1)\n"
+    with pytest.raises(ProviderFailed) as caught:
+        codex(tmp_path, source, api_key=SecretStr(KEY)).ask(make_briefing(), timeout=20)
+    assert said in caught.value.message
+    assert "\n" not in caught.value.message
+    assert caught.value.hint is None
+    assert len([asked for _, asked, _ in runs(tmp_path) if asked]) == 1
+
+
 # check
 
 VERSION = "if sys.argv[1:] == ['--version']: print('codex-cli 0.169.0'); sys.exit()\n"

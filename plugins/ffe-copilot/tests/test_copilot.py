@@ -136,6 +136,25 @@ def test_settings_that_could_do_harm_are_refused(wrong: dict[str, Any]) -> None:
         CopilotSettings(**wrong)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "unexpected status 429 Too Many Requests: Rate limit reached",
+        "unexpected status 500 Internal Server Error: The server had an error",
+        "unexpected status 404 Not Found: The model `m` does not exist",
+        "stream disconnected before completion: connection reset by peer",
+    ],
+)
+def test_what_a_server_refuses_is_told_and_asked_once(tmp_path: Path, said: str) -> None:
+    source = f"sys.exit({said!r})\n"
+    with pytest.raises(ProviderFailed) as caught:
+        copilot(tmp_path, source, token=SecretStr(KEY)).ask(make_briefing(), timeout=20)
+    assert said in caught.value.message
+    assert "\n" not in caught.value.message
+    assert caught.value.hint is None
+    assert len([asked for _, asked, _ in runs(tmp_path) if asked]) == 1
+
+
 # check
 
 VERSION = "if sys.argv[1:] == ['--version']: print('GitHub Copilot CLI 1.0.102'); sys.exit()\n"

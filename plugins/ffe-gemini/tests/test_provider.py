@@ -128,6 +128,8 @@ BAD = {
     "member twice": DECISION.replace('"confidence"', '"action": "SELL", "confidence"'),
     "two that disagree": f"{DECISION}\n{SELL}",
     "list": f"[{DECISION}]",
+    "endless number": DECISION.replace('"amount": 0', '"amount": 0.158E+16258900'),
+    "deeply nested": "[" * 5000,
 }
 
 
@@ -153,6 +155,17 @@ def test_an_echo_of_the_question_is_no_answer(ask: Asking) -> None:
     sent = ask().prompt or ""
     ask.server.usual = sent[sent.index("{") :]
     assert "repeats the prompt" in ask.failure().message
+
+
+def test_a_model_that_only_thought_has_said_nothing(ask: Asking) -> None:
+    thought = {"content": {"parts": [{"text": DECISION, "thought": True}], "role": "model"}, "finishReason": "STOP"}
+    ask.server.usual = spoken("", candidates=[thought])
+    assert "the reply is empty" in ask.failure().message
+
+
+def test_escapes_in_the_reasoning_reach_no_terminal(ask: Asking) -> None:
+    ask.server.usual = json.dumps({"reasoning": "up \x1b[31mred\u202e now", "action": "BUY", "confidence": 60})
+    assert ask().reasoning == "up red now"
 
 
 @pytest.mark.parametrize(

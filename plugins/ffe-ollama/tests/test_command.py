@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 from ffe_ollama.standin import MODEL, OllamaStandIn
 
+from ffe_core.cli import main
+
 if TYPE_CHECKING:
     from conftest import Analyze
 
@@ -55,6 +57,20 @@ def test_a_server_that_died_is_named_and_its_weight_goes_to_the_others(server: O
     failed = ran.data["opinions"][-1]
     assert (failed["provider"], failed["action"]) == ("ollama", None)
     assert "cannot be reached" in failed["error"]
+
+
+def test_a_refused_reply_is_in_the_record_and_replays_as_the_abstention_that_it_was(
+    server: OllamaStandIn, analyze: Analyze, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.usual = "I would rather not say."
+    ran = analyze("ensemble", panel(server))
+    assert ran.code == 0, ran.err
+    assert "no JSON object" in ran.data["opinions"][-1]["error"]
+    assert main(["show", ran.data["id"], "--json"]) == 0
+    record = json.dumps(json.loads(capfd.readouterr().out)["data"])
+    assert "I would rather not say." in record
+    assert "Your last answer could not be used." in record
+    assert main(["replay", ran.data["id"], "--json"]) == 0
 
 
 def test_a_model_that_fails_alone_is_an_error_that_says_why(analyze: Analyze) -> None:

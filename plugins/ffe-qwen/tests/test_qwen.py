@@ -155,6 +155,26 @@ def test_settings_that_could_do_harm_are_refused(wrong: dict[str, Any]) -> None:
         QwenSettings(**wrong)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "unexpected status 429 Too Many Requests: Rate limit reached",
+        "unexpected status 500 Internal Server Error: The server had an error",
+        "unexpected status 404 Not Found: The model `m` does not exist",
+        "stream disconnected before completion: connection reset by peer",
+    ],
+)
+def test_what_a_server_refuses_is_told_and_asked_once(tmp_path: Path, said: str) -> None:
+    told = [INIT, {**SIGNED_OUT, "error": {"message": said}}]
+    source = f"print({json.dumps(told)!r}); sys.exit(1)\n"
+    with pytest.raises(ProviderFailed) as caught:
+        qwen(tmp_path, source, api_key=SecretStr(KEY)).ask(make_briefing(), timeout=20)
+    assert said in caught.value.message
+    assert "\n" not in caught.value.message
+    assert caught.value.hint is None
+    assert len([asked for _, asked, _ in runs(tmp_path) if asked]) == 1
+
+
 # check
 
 VERSION = "if sys.argv[1:] == ['--version']: print('0.15.10'); sys.exit()\n"
