@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 #: closes that one step of the standard set looks back on
 _LOOKBACK = 50
 _CAPACITY = 1024
-#: rows in all from which threads gain more than they cost, some milliseconds of work
+#: rows in all from which threads gain more than they cost, over a millisecond of work
 THREADS_PAY_FROM = 50_000
 
 
@@ -186,9 +186,9 @@ class StandardState:
             self._closes[:_LOOKBACK] = self._closes[_CAPACITY - _LOOKBACK :]
             self._filled = _LOOKBACK
         self._closes[self._filled] = close
-        self._state, row = self._step(self._state, self._closes, self._filled, high, low)
-        self._filled += 1
         self.bars += 1
+        self._state, row = self._step(self._state, self.bars, self._closes, self._filled, high, low)
+        self._filled += 1
         return Standard(*row)
 
 
@@ -237,9 +237,9 @@ def _run(
         return _run_compiled(_kernel(name, compiled=True), columns, parameters, width)
     inputs = [_listed(values) for values in columns]
     first = next((i for i, row in enumerate(zip(*inputs, strict=True)) if not any(map(math.isnan, row))), rows)
-    out = [math.nan] * (width * rows)
-    _kernel(name, compiled=False)(*inputs, first, *parameters, out, 0)
-    return [array("d", out[k * rows : (k + 1) * rows]) for k in range(width)]
+    out = [[math.nan] * (rows - first) for _ in range(width)]
+    _kernel(name, compiled=False)(*(values[first:] for values in inputs), *parameters, out)
+    return [array("d", [math.nan] * first + column) for column in out]
 
 
 def _run_compiled(
@@ -253,9 +253,11 @@ def _run_compiled(
     if rows and any(math.isnan(values[0]) for values in inputs):
         complete = ~np.isnan(inputs).any(axis=0)
         first = int(complete.argmax()) if complete.any() else rows
-    out = np.full(width * rows, math.nan) if first else np.empty(width * rows)
-    kernel(*inputs, first, *parameters, out, 0)
-    return [out[k * rows : (k + 1) * rows] for k in range(width)]
+    out = np.empty((width, rows - first))
+    kernel(*(values[first:] for values in inputs), *parameters, out)
+    if first:
+        out = np.concatenate((np.full((width, first), math.nan), out), axis=1)
+    return list(out)
 
 
 def _listed(values: Floats) -> list[float]:

@@ -139,6 +139,21 @@ def test_the_first_rsi_is_the_plain_average_of_gains_and_losses() -> None:
 
 
 @both_forms
+def test_a_last_warm_up_bar_without_direction_takes_its_place_in_the_first_adx(compiled: bool) -> None:
+    # 13 times DX is 100, in a climb; then one bar so wide to either side that the directional indicators round to 0.
+    close = [1e-20 * (i + 2) for i in range(27)] + [0.0]
+    high = [price * 1.1 for price in close[:-1]] + [1e307]
+    low = [price * 0.9 for price in close[:-1]] + [-1e307]
+
+    strength, plus_di, minus_di = indicators.adx(high, low, close, compiled=compiled)
+
+    assert plus_di[-2] > 0.0
+    assert minus_di[-2] == plus_di[-1] == minus_di[-1] == 0.0
+    assert math.isnan(strength[-2])
+    assert strength[-1] == pytest.approx(1300.0 / 14)
+
+
+@both_forms
 def test_bands_collapse_in_a_market_that_goes_flat_after_wild_swings(compiled: bool) -> None:
     closes = [*walk_of(3000, start=1e6, volatility=0.05), *([3.3] * 60)]
 
@@ -260,6 +275,12 @@ def test_indicators_chain_over_each_others_warm_up(compiled: bool) -> None:
     smooth = indicators.sma(indicators.rsi(close, compiled=compiled), 5, compiled=compiled)
 
     assert_agrees(smooth, talib.SMA(talib.RSI(close, 14), 5), close, "chained")
+    for mine, theirs in zip(
+        indicators.bollinger(indicators.rsi(close, compiled=compiled), compiled=compiled),
+        talib.BBANDS(talib.RSI(close, 14), 20, 2, 2),
+        strict=True,
+    ):
+        assert_agrees(mine, theirs, close, "chained bands")
     assert np.isnan(np.asarray(indicators.sma([math.nan] * 9, 3, compiled=compiled))).all()
 
 
