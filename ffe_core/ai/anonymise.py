@@ -7,6 +7,7 @@ otherwise knew the asset, the time or the price, and not only the market.
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -59,8 +60,8 @@ class Mask:
     first_close: float
     extras: Mapping[Timeframe, Mapping[str, float | None]] = field(default_factory=dict)
     indicators: Mapping[str, float] = field(default_factory=dict)
-    #: notes that would have given it away
-    notes_left_out: int = 0
+    #: sha256 of the texts of the notes that would have given it away
+    withheld: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -81,7 +82,7 @@ class Mask:
             "as": self.name,
             "weeks_earlier": self.weeks,
             "first_close": self.first_close,
-            "notes_left_out": self.notes_left_out,
+            "notes_left_out": len(self.withheld),
         }
 
 
@@ -127,7 +128,7 @@ def mask_of(
         mask,
         extras=further,
         indicators={} if indicators is None else dict(indicators(masked(own, mask))),
-        notes_left_out=len(briefing.notes) - len(_harmless(briefing)),
+        withheld=tuple(_digest(note) for note in briefing.notes if _gives_away(note, briefing.asset)),
     )
 
 
@@ -156,7 +157,12 @@ def anonymise(briefing: Briefing, mask: Mask) -> Briefing:
         as_of=mask.at(briefing.as_of),
         market=_market(briefing.market, mask),
         pulse=_pulse(briefing.pulse, mask),
-        notes=tuple(replace(note, available_at=mask.at(note.available_at)) for note in _harmless(briefing)),
+        # Not judged again here: what advocates of a debate say was said under the mask already.
+        notes=tuple(
+            replace(note, available_at=mask.at(note.available_at))
+            for note in briefing.notes
+            if _digest(note) not in mask.withheld
+        ),
         indicators=mask.indicators,
     )
 
@@ -204,8 +210,8 @@ def _frame(frame: FramePulse, mask: Mask) -> FramePulse:
 # Notes
 
 
-def _harmless(briefing: Briefing) -> list[Note]:
-    return [note for note in briefing.notes if not _gives_away(note, briefing.asset)]
+def _digest(note: Note) -> str:
+    return hashlib.sha256(note.text.encode("utf-8", "replace")).hexdigest()
 
 
 def _gives_away(note: Note, asset: Asset) -> bool:

@@ -8,6 +8,7 @@ the model what to prefer.
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ from ffe_core.domain.numbers import format_price
 NOTE_LENGTH = 500
 #: control, format, surrogate and private characters; not the unassigned, which are others in every Python
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co"})
+#: seen by nobody either, although letters or marks by their category: fillers, joiners and variation selectors
+_FILLERS = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+#: begin a role, a fence or a file's name to what lies between us and the model
+_SIGNS = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>[]`@"})
 #: bytes of UTF-8 per token, on the low side for every tokenizer in use: an estimate that errs towards too many tokens
 _BYTES_PER_TOKEN = 3
 
@@ -166,16 +171,24 @@ def _indicators(briefing: Briefing) -> str:
 
 
 def envelope(notes: Iterable[Note]) -> str:
-    """Strangers' texts as one JSON block: each once, normalised, without control or direction marks, 500 characters."""
-    seen: dict[str, dict[str, str]] = {}
+    """Strangers' texts as one JSON block: each once, normalised, without control or direction marks, 500 characters.
+
+    Roles such as ``<|system|>`` or ``[INST]`` are spelled with JSON's escapes, because a server may read them as such
+    wherever they stand in a text; to a reader of JSON they are the same.
+    """
+    seen: dict[str, str] = {}
     for note in notes:
         text = tidy(note.text)
         if text:
-            seen.setdefault(
-                text.casefold(),
-                {"origin": note.origin, "trust": note.trust.value, "at": iso(note.available_at), "text": text},
-            )
-    return json.dumps(list(seen.values()), ensure_ascii=False) if seen else ""
+            told = {"origin": note.origin, "trust": note.trust.value, "at": iso(note.available_at), "text": text}
+            members = ", ".join(f'"{name}": {quoted(value)}' for name, value in told.items())
+            seen.setdefault(text.casefold(), f"{{{members}}}")
+    return f"[{', '.join(seen.values())}]" if seen else ""
+
+
+def quoted(text: str) -> str:
+    """``text`` as a JSON string in which no chat template, fence or command-line tool finds a sign of its own."""
+    return json.dumps(text, ensure_ascii=False).translate(_SIGNS)
 
 
 def tidy(text: str) -> str:
@@ -185,4 +198,4 @@ def tidy(text: str) -> str:
         for char in unicodedata.normalize("NFKC", text[: 20 * NOTE_LENGTH])
         if char.isspace() or unicodedata.category(char) not in _UNSEEN
     )
-    return " ".join(visible.split())[:NOTE_LENGTH].rstrip()
+    return " ".join(_FILLERS.sub("", visible).split())[:NOTE_LENGTH].rstrip()

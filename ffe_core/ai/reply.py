@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any, TypeGuard
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ffe_core.ai.objects import Found, Unreadable, add_member, objects_in
-from ffe_core.ai.prompt import ANSWER_FORM, Prompt
+from ffe_core.ai.prompt import ANSWER_FORM, Prompt, quoted
 from ffe_core.domain.decisions import Opinion
 from ffe_core.domain.text import clean
 from ffe_core.domain.trading import Action
@@ -310,8 +311,10 @@ def _is_form(source: str) -> bool:
 
 def _is_echo(source: str, prompt: str) -> bool:
     """Whether an object stood in the prompt, as it is or escaped inside a text that a stranger wrote."""
-    escaped = (json.dumps(source, ensure_ascii=ascii_only)[1:-1] for ascii_only in (False, True))
-    return bool(prompt) and (source in prompt or any(text in prompt for text in escaped))
+    if not prompt:
+        return False
+    spellings: tuple[Callable[[str], str], ...] = (quoted, partial(json.dumps, ensure_ascii=False), json.dumps)
+    return source in prompt or any(spell(source)[1:-1] in prompt for spell in spellings)
 
 
 def _candidates(value: Any, depth: int, ignored: int) -> Iterator[_Candidate]:

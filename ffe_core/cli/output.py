@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Printer", "clean", "foreign", "jsonable", "line_on_stderr", "owned_stdout", "to_json"]
 
-_UNSAFE_IN_JSON = "[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+_UNSAFE_IN_JSON = "[\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
 
 #: Columns of a table that goes into a file or a pipe, where nobody's terminal sets a limit.
 PLAIN_WIDTH = 160
@@ -42,7 +42,7 @@ def to_json(data: object, *, ascii_only: bool = False) -> str:
 
     text = json.dumps(jsonable(data), ensure_ascii=ascii_only, allow_nan=False)
     # Outside of strings these cannot occur, and inside they would be orders to the terminal.
-    return re.sub(_UNSAFE_IN_JSON, lambda match: f"\\u{ord(match[0]):04x}", text)
+    return re.sub(_UNSAFE_IN_JSON, lambda match: json.dumps(match[0])[1:-1], text)
 
 
 def jsonable(value: Any) -> Any:

@@ -76,7 +76,7 @@ def _print(console: Console, done: Probe) -> None:
             "-" if interval is None else f"{interval[0]:.1%} to {interval[1]:.1%}",
             Text(clean(f"{len(each.failures)}: {each.failures[0]}" if each.failures else "")),
         )
-    left_out = sum(held.notes_left_out for held in done.masks)
+    left_out = sum(len(held.withheld) for held in done.masks)
     console.print(
         f"{done.asset} at {len(done.instants)} instants, as it is and as {mask.name}: {mask.weeks} weeks earlier, "
         f"prices from 100, {left_out} notes left out",

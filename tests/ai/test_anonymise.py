@@ -167,7 +167,7 @@ def test_notes_that_give_it_away_are_left_out_and_counted(real, text, stays):
     briefing, series = real
     held = replace(briefing, notes=(Note("news", Trust.UNTRUSTED, AT, text),))
     made = mask_of(held, series, number=1, weeks=60)
-    assert made.notes_left_out == (0 if stays else 1)
+    assert len(made.withheld) == (0 if stays else 1)
     shown = anonymise(held, made).notes
     assert [note.text for note in shown] == ([text] if stays else [])
     assert all(note.available_at == AT - timedelta(weeks=60) for note in shown)
@@ -177,8 +177,18 @@ def test_of_an_asset_without_known_names_no_stranger_is_quoted(real):
     briefing, series = real
     notes = tuple(Note("news", trust, AT, "profits rise") for trust in Trust)
     held = replace(briefing, asset=Asset.parse("GOOG"), notes=notes)
-    assert [note.trust for note in anonymise(held, Mask(1, 60, 1.0)).notes] == [Trust.OWN, Trust.MEASURED]
-    assert mask_of(held, series, number=1, weeks=60).notes_left_out == 1
+    held = replace(held, notes=tuple(replace(note, text=f"{note.trust}: {note.text}") for note in notes))
+    made = mask_of(held, series, number=1, weeks=60)
+    assert len(made.withheld) == 1
+    assert [note.trust for note in anonymise(held, made).notes] == [Trust.OWN, Trust.MEASURED]
+
+
+def test_what_is_said_under_the_mask_is_heard_under_it(real):
+    briefing, series = real
+    held = replace(briefing, asset=Asset.parse("GOOG"))
+    made = mask_of(held, series, number=1, weeks=60)
+    case = Note("bull", Trust.UNTRUSTED, AT, "BUY 80: ASSET_1 holds above its mean since 2019")
+    assert [note.text for note in anonymise(replace(held, notes=(case,)), made).notes] == [case.text]
 
 
 @given(st.integers(), st.datetimes(datetime(2015, 1, 1), datetime(2025, 12, 31), timezones=st.just(UTC)))

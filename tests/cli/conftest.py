@@ -82,3 +82,20 @@ def real_ffe(home: Path) -> Callable[..., Run]:
         return Run(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """Installs a plugin of one module, as far as Python can tell; returns the folder that holds it."""
+    site = tmp_path / "site"
+    monkeypatch.syspath_prepend(str(site))
+
+    def installed(name: str, source: str) -> Path:
+        about = site / f"ffe_{name}-1.0.dist-info"
+        about.mkdir(parents=True)
+        (site / f"ffe_{name}.py").write_text(source, encoding="utf-8")
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: ffe-{name}\nVersion: 1.0\n", encoding="utf-8")
+        (about / "entry_points.txt").write_text(f"[ffe.plugins]\n{name} = ffe_{name}\n", encoding="utf-8")
+        return site
+
+    return installed

@@ -19,15 +19,8 @@ def ffe_ai_providers():
 
 
 @pytest.fixture
-def temple(tmp_path, monkeypatch):
-    """A plugin called ``temple``, installed as far as Python can tell."""
-    site = tmp_path / "site"
-    about = site / "ffe_temple-1.0.dist-info"
-    about.mkdir(parents=True)
-    (site / "ffe_temple.py").write_text(MODEL, encoding="utf-8")
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: ffe-temple\nVersion: 1.0\n", encoding="utf-8")
-    (about / "entry_points.txt").write_text("[ffe.plugins]\ntemple = ffe_temple\n", encoding="utf-8")
-    monkeypatch.syspath_prepend(str(site))
+def temple(install, monkeypatch):
+    install("temple", MODEL)
     monkeypatch.setenv("FFE_PLUGINS", "temple")
 
 
