@@ -17,6 +17,15 @@ WIDTH = 120
 
 #: What ``data`` holds with ``--json``, by invocation. ``x[…]`` is a list and ``x{…}`` an object with the fields that
 #: stand between; ``…`` itself are fields that vary; a name in capitals stands for many.
+_ORDER = (
+    "client_order_id decision_id leg platform asset_pair side type quantity stop_price target_price state filled"
+    " average_price venue_order_id reason created_at changed_at"
+)
+_EXECUTED = (
+    f"order{{{_ORDER}}} fills[venue_fill_id side quantity price fee fee_currency at] protection{{{_ORDER}}} remarks[]"
+)
+_ACCOUNT = "platform account synthetic currency cash equity unrealised stale problem"
+
 SHAPES: dict[str, str] = {
     "analyze": (
         "id asset_pair asset_type as_of created_at mode action effect effect_reason confidence raw_confidence reasoning"
@@ -32,6 +41,9 @@ SHAPES: dict[str, str] = {
         " inputs{…}] vetoed hash previous_hash"
     ),
     "analyze ASSET ASSET": "decisions[…] errors[]",
+    "approve": f"decision_id answer {_EXECUTED}",
+    "balance": f"accounts[{_ACCOUNT}]",
+    "close": f"closed[{_EXECUTED}] errors[]",
     "completion": "script",
     "config check": "ok problems[] warnings[]",
     "config explain": "key type default description value origin variable other_variables[]",
@@ -51,6 +63,17 @@ SHAPES: dict[str, str] = {
         " remarks[kind count row column text]"
     ),
     "data list": "[source asset_pair timeframe bars first last origin]",
+    "execute": _EXECUTED,
+    "execute --dry-run": (
+        "decision_id platform asset_pair side quantity effect price stop_price target_price fee worst_loss"
+        " rulings[rule outcome reason before after]"
+    ),
+    "orders": f"orders[{_ORDER}] problems[]",
+    "orders cancel": f"orders[{_ORDER}] errors[]",
+    "positions": (
+        f"accounts[{_ACCOUNT} positions[asset_pair quantity entry_price price value unrealised unrealised_fraction"
+        " stop_price target_price opened_at]] file"
+    ),
     "db backup": "path bytes decisions head",
     "db copy": "from to tables[table rows checksum copied_checksum]",
     "db restore": "location kept decisions head",

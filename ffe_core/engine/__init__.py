@@ -396,6 +396,11 @@ class Engine:
         """Market, account and limits as they are now, with nobody asked for an opinion."""
         return self._gather(asset, None, source, ()).inputs
 
+    def last_prices(self, portfolio: Portfolio, *, synthetic: bool) -> dict[str, Decimal]:
+        """The newest close of all that is held, by symbol; synthetic holdings by the demo market. Raises ``NoData``."""
+        feed = self.feed_of("demo") if synthetic else self.feed
+        return {held.asset.symbol: self._last_price(feed, held.asset) for held in portfolio.positions}
+
     def new_id(self) -> str:
         return self._new_id()
 

@@ -36,7 +36,7 @@ from ffe_core.engine.decide import DecisionInputs, risk_context
 from ffe_core.errors import FfeError, PlatformError, Refused, SafetyRefusal, UsageError
 from ffe_core.execution.journal import Journal, client_order_id
 from ffe_core.execution.reconcile import Reconciled, Reconciler
-from ffe_core.ports import Platform
+from ffe_core.ports import FlatAccount, MarkToMarket, Platform
 from ffe_core.risk.gate import is_tradable, judge, shrink
 from ffe_core.risk.sizing import propose
 from ffe_core.store.orders import FINAL, JournalEntry
@@ -91,6 +91,16 @@ class Executed:
     @property
     def state(self) -> OrderState | None:
         return None if self.order is None else self.order.state
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """One account as it is now; ``problem`` is why there is no portfolio, or why its prices are old."""
+
+    platform: str
+    synthetic: bool
+    portfolio: Portfolio | None
+    problem: str = ""
 
 
 @dataclass(slots=True)
@@ -466,6 +476,37 @@ class Trading:
     def reconcile(self, synthetic: bool = False) -> Reconciled:
         """Asks the venue about every open order and for every new fill."""
         return self.venue(synthetic).reconciler.all()
+
+    def accounts(self) -> list[Holdings]:
+        """What is held, at the newest prices: in paper mode real and synthetic money apart, in live mode the venue's.
+
+        An account that cannot be had, or cannot be valued, says why; the others are there all the same.
+        """
+        real = self._holdings(synthetic=False)
+        if self.engine.settings.mode is Mode.LIVE:
+            return [real]
+        pretended = self._holdings(synthetic=True)
+        return [real, pretended] if self._was_used(pretended) else [real]
+
+    def _was_used(self, held: Holdings) -> bool:
+        platform, portfolio = self.engine.trading_platform(synthetic=held.synthetic), held.portfolio
+        if portfolio is None or portfolio.positions or not isinstance(platform, FlatAccount):
+            return True
+        return portfolio.cash != platform.flat().cash
+
+    def _holdings(self, synthetic: bool) -> Holdings:
+        platform = self.engine.trading_platform(synthetic=synthetic)
+        try:
+            portfolio = platform.portfolio()
+        except FfeError as error:
+            return Holdings(platform.name, synthetic, None, error.message)
+        if not portfolio.positions or not isinstance(platform, MarkToMarket):
+            return Holdings(platform.name, synthetic, portfolio)
+        try:
+            platform.update_prices(self.engine.last_prices(portfolio, synthetic=synthetic))
+        except FfeError as error:
+            return Holdings(platform.name, synthetic, replace(portfolio, stale=True), error.message)
+        return Holdings(platform.name, synthetic, platform.portfolio())
 
     def _reconcile_asset(self, venue: Venue, asset: Asset) -> None:
         """What is not known of the asset's orders is asked for before another one is thought of."""

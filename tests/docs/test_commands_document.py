@@ -126,7 +126,16 @@ def test_every_command_prints_the_object_that_the_document_describes(ffe: Ffe, t
     columns = ("time", "open", "high", "low", "close", "volume")
     lines = ["timestamp,open,high,low,close,volume", *(",".join(str(row[name]) for name in columns) for row in rows)]
     bars.write_text("\n".join([*lines, lines[-1]]) + "\n", encoding="utf-8")
+    dip = ffe("analyze", "DIPUSD", "--json").data
     tried = {
+        "execute --dry-run": ["execute", dip["id"], "--dry-run"],
+        "execute": ["execute", dip["id"]],
+        "positions": ["positions", "--save"],
+        "orders": ["orders"],
+        "close": ["close", "--all"],
+        "orders cancel": ["orders", "cancel", "--all"],
+        "balance": ["balance"],
+        "approve": ["approve", first["id"], "no"],
         "analyze": ["analyze", "BTCUSD", "--at", AT, "--indicator", "willr"],
         "analyze ASSET ASSET": ["analyze", "BTCUSD", "ETHUSD", "--at", AT],
         "completion": ["completion", "zsh"],
@@ -157,6 +166,7 @@ def test_every_command_prints_the_object_that_the_document_describes(ffe: Ffe, t
         "plugins doctor": ["plugins", "doctor", "rules"],
         "plugins list": ["plugins", "list"],
         "plugins new": ["plugins", "new", "acme", "--path", str(tmp_path)],
+        "probe": ["probe", "BTCUSD", "--at", AT],
         "providers": ["providers"],
         "providers check": ["providers", "check"],
         "providers list": ["providers", "list"],
