@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ffe_core import Action, Briefing, Opinion, ProviderFailed, Signals, UsageError
+from ffe_core import Action, Briefing, Opinion, ProviderFailed, Readiness, Signals, UsageError
 from ffe_core.testing import AIProviderContract, FakeProvider, FakeRuleProvider, VectorProviderContract
 from tests.testing.trials import broken_checks, contract, said_by
 
@@ -249,3 +249,67 @@ def test_the_scripted_fake_repeats_its_last_entry_and_keeps_what_it_was_told() -
         with pytest.raises(ProviderFailed, match="quota"):
             fake.ask(briefing, timeout=1)
     assert fake.briefings == [briefing] * 3
+
+
+READY = Readiness(reachable=True, detail="version 1.2")
+
+
+@dataclass
+class Telling(Answering):
+    """Says of itself what a test says."""
+
+    answer: Any = opinion
+    found: Any = READY
+    takes: float = 0.0
+    per_minute: Any = 5
+    per_day: Any = None
+
+    def check(self, *, timeout: float) -> Any:
+        time.sleep(self.takes)
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+
+LOOK = "test_it_says_whether_it_is_ready_in_time_and_never_raises"
+RATION = "test_its_ration_is_a_number_of_questions_or_none"
+
+
+def test_a_provider_that_tells_of_itself_breaks_nothing() -> None:
+    tried = contract(
+        AIProviderContract,
+        Telling,
+        failing=lambda: Telling(answer=fail, found=Readiness(reachable=False, hint="start it")),
+    )
+    assert broken_checks(tried) == {}
+
+
+def fail(_: Briefing) -> Opinion:
+    raise ProviderFailed("down")
+
+
+@pytest.mark.parametrize(
+    ("facts", "check", "words"),
+    [
+        ({"found": True}, LOOK, "check() returned bool, not a Readiness"),
+        ({"found": ProviderFailed("down")}, LOOK, "check() raised ProviderFailed: down"),
+        ({"found": Readiness(signed_in=False)}, LOOK, "it answers, and yet says that it is not ready"),
+        ({"found": Readiness(detail="one\ntwo")}, LOOK, "more than a line"),
+        ({"takes": 1.5}, LOOK, "told to look within 0.2 s"),
+        ({"per_minute": 0}, RATION, "per_minute 0"),
+        ({"per_day": 2.5}, RATION, "per_day 2.5"),
+        ({"per_minute": True}, RATION, "per_minute True"),
+    ],
+)
+def test_each_thing_that_it_should_not_tell_of_itself_breaks_its_check(facts: Any, check: str, words: str) -> None:
+    tried = contract(AIProviderContract, lambda: Telling(**facts), timeout=0.2, short_timeout=0.1)
+    found = broken_checks(tried)
+    assert set(found) == {check}
+    assert words in found[check]
+
+
+def test_a_look_that_raises_where_the_backend_fails_breaks_it_too() -> None:
+    tried = contract(
+        AIProviderContract, Telling, failing=lambda: Telling(answer=fail, found=ProviderFailed("connection refused"))
+    )
+    assert set(broken_checks(tried)) == {LOOK}

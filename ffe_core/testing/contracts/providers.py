@@ -11,7 +11,7 @@ from ffe_core.domain.assets import PULSE_TIMEFRAMES
 from ffe_core.domain.decisions import Briefing, Opinion
 from ffe_core.domain.market import Candles
 from ffe_core.errors import ProviderFailed, UsageError
-from ffe_core.ports import AIProvider, Signals, VectorProvider
+from ffe_core.ports import AIProvider, CheckedProvider, Rationed, Readiness, Signals, VectorProvider
 from ffe_core.testing.contracts.base import Contract, ContractBroken, broken, not_applicable, require, spelled
 from ffe_core.testing.samples import make_briefing, make_candles, make_market, make_pulse
 from ffe_core.testing.series import CandleSeries
@@ -114,6 +114,42 @@ class AIProviderContract(Contract):
         recorded = spelled(self.ask()).decode()
         for secret in self.secrets:
             require(secret not in recorded, "the opinion that goes on record contains a secret")
+
+    def test_it_says_whether_it_is_ready_in_time_and_never_raises(self) -> None:
+        made = self.make()
+        if not isinstance(made, CheckedProvider):
+            not_applicable("it cannot say whether it is ready")
+        found = self._look(made, self.timeout)
+        require(found.ready, f"it answers, and yet says that it is not ready: {found}")
+        for name in ("failing", "slow"):
+            factory = getattr(type(self), name)
+            if factory is not None:
+                self._look(factory(), self.short_timeout)
+
+    def _look(self, made: Any, timeout: float) -> Readiness:
+        started = time.monotonic()
+        try:
+            found: Any = made.check(timeout=timeout)
+        except Exception as error:
+            raise ContractBroken(f"check() raised {type(error).__name__}: {error}; it says no instead") from error
+        took = time.monotonic() - started
+        require(took <= timeout + GRACE, f"told to look within {timeout} s, took {took:.1f} s")
+        if not isinstance(found, Readiness):
+            broken(f"check() returned {type(found).__name__}, not a Readiness")
+        for told in (found.detail, found.hint or ""):
+            require(len(told.splitlines()) <= 1, f"more than a line was found: {told!r}")
+            for secret in self.secrets:
+                require(secret not in told, "what was found shows a secret")
+        return found
+
+    def test_its_ration_is_a_number_of_questions_or_none(self) -> None:
+        made = self.make()
+        if not isinstance(made, Rationed):
+            not_applicable("it may be asked as often as one likes")
+        for name in ("per_minute", "per_day"):
+            limit, again = getattr(made, name), getattr(made, name)
+            require(limit is None or (type(limit) is int and limit >= 1), f"{name} {limit!r} is no number of questions")
+            require(limit == again, f"{name} changes from {limit!r} to {again!r}")
 
     def test_the_same_briefing_gets_the_same_answer(self) -> None:
         made = self.make()
