@@ -64,16 +64,18 @@ def test_an_answer_cannot_pass_for_somebody_elses():
     assert (opinion.provider, opinion.local) == ("honest", False)
 
 
-def test_a_provider_that_never_answers_does_not_hold_up_the_end_of_the_process():
+def test_a_provider_that_ignores_its_timeout_holds_up_the_end_of_the_process_by_less_than_a_second():
     code = (
         "import time\n"
         "from tests.ai.test_panel import Scripted, ask\n"
         "print(ask(Scripted('deaf', delay=60), timeout=0.1)[0].error)\n"
+        "print(time.time())\n"
     )
-    began = time.perf_counter()
     root = Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=30, check=True
     )
-    assert done.stdout.strip() == "no answer within 0.1 s"
-    assert time.perf_counter() - began < 15
+    over = time.time()
+    told, done_at = done.stdout.splitlines()
+    assert told == "no answer within 0.1 s"
+    assert over - float(done_at) < 1

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from ffe_core.domain.codec import canonical_json
+from tests.plugins.conftest import site  # noqa: F401 - the fixture
 
 AT = "2023-06-01T00:00:00Z"
 VARYING = {"id", "created_at", "hash", "previous_hash", "latency_ms", "fetched_at"}
@@ -210,3 +212,41 @@ def test_a_hundred_analyses_killed_at_random_points_leave_a_chain_that_verifies(
     report = ffe("history", "verify", "--json")
     assert report.code == 0
     assert len(ffe("history", "--limit", "200", "--json").data) >= 1
+
+
+DEAF = """
+import time
+from ffe_core import hookimpl
+class Deaf:
+    model, local = "m", False
+    def __init__(self, name):
+        self.name = name
+    def ask(self, briefing, *, timeout):
+        time.sleep(60)
+@hookimpl
+def ffe_ai_providers():
+    return [Deaf("deaf"), Deaf("numb")]
+"""
+
+
+def test_providers_that_ignore_their_timeout_cost_the_deadline_and_less_than_a_second_at_the_end(home, site):  # noqa: F811
+    site.install("deaf", DEAF)
+    code = """
+import sys, time
+from ffe_core.cli import main
+sys.path.insert(0, sys.argv[1])
+code = main(["analyze", "BTCUSD", "-p", "local", "-p", "deaf", "-p", "numb", "--json"])
+print(code, time.time(), file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(site.path)],
+        env={**os.environ, "FFE_AI__TIMEOUT": "1", "FFE_PLUGINS": "deaf"},
+        capture_output=True, text=True, timeout=50, check=True,
+    )  # fmt: skip
+    over = time.time()
+    opinions = json.loads(done.stdout)["data"]["opinions"]
+    assert [opinion["action"] is None for opinion in opinions] == [False, True, True]
+    assert all("within 1.2 s" in opinion["error"] for opinion in opinions[1:])
+    code, done_at = done.stderr.splitlines()[-1].split()
+    assert code == "0"
+    assert over - float(done_at) < 1
