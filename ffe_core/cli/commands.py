@@ -34,6 +34,7 @@ BUILT_IN: dict[str, tuple[str, str]] = {
     "doctor": ("ffe_core.cli.doctor:doctor", "Check that everything is in place, and say what is not."),
     "execute": ("ffe_core.cli.execute:execute", "Send the order that a decision means, and protect what it opens."),
     "history": ("ffe_core.cli.history:history", "List, score and verify recorded decisions."),
+    "learning": ("ffe_core.cli.learning:learning", "What came of decisions, and what it says of who made them."),
     "orders": ("ffe_core.cli.orders:orders", "List orders and what became of them; take open ones back."),
     "paths": ("ffe_core.cli.paths:paths", "Print where ffe keeps its files."),
     "plugins": ("ffe_core.cli.plugins:plugins", "List, check and write plugins."),

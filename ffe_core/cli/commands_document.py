@@ -92,6 +92,24 @@ SHAPES: dict[str, str] = {
     "history prune": "removed bytes remaining dry_run",
     "history verify": "ok checked removed head broken{seq id why}",
     "history wipe": "removed bytes remaining dry_run",
+    "learning calibration": (
+        "synthetic bins forecasters[name sufficient count independent needed holds not_calibratable unscorable"
+        " base_rate{hit_rate hit_rate_interval_95[] brier} always_up{hit_rate hit_rate_interval_95[] brier} brier"
+        " reliability resolution uncertainty within_bin_variance within_bin_covariance skill ece"
+        " bins[low high count independent mean_forecast share interval_95[]]]"
+    ),
+    "learning export": (
+        "path count outcomes[decision_id kind asset_pair asset_type synthetic as_of resolved_at action gross_return"
+        " net_return price_return cost pnl exit_reason verdict_action raw_confidence"
+        " opinions{NAME{action confidence calibratable}}]"
+    ),
+    "learning import": "path rows new known bad[line why]",
+    "learning status": (
+        "synthetic outcomes others decisions kinds{horizon trade} first last needed providers[provider outcomes holds"
+        " unscorable scored independent hit_rate hit_rate_interval_95[] base_rate mean_net_return base_mean_net_return"
+        " hedge_weight]"
+    ),
+    "learning update": "resolved waiting[why decisions]",
     "paths": "home config config_file local_config_file dotenv_file data store_file cache logs state",
     "plugins": "[name version distribution hooks[] state reason builtin]",
     "plugins check": (
@@ -138,6 +156,7 @@ EXITS: dict[str, dict[int, str]] = {
     "data check": {1: "a file is refused"},
     "data import": {1: "the file is refused"},
     "doctor": {1: "something that is needed is not well"},
+    "learning import": {1: "a row cannot be read or contradicts what is known; nothing was imported"},
     "plugins check": {1: "a check failed"},
     "plugins doctor": {1: "a plugin is broken or lacks something"},
     "probe": {1: "no data for the asset, or nobody answered both ways"},

@@ -2,53 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ffe_core.domain.assets import Asset, AssetKind, Timeframe
 from ffe_core.domain.trading import Costs
-from ffe_core.errors import DataError, StoreError, UsageError
-from ffe_core.learning.outcomes import ENOUGH, ForwardReturn, Scoreboard, Scored, forward_return, scoreboard
+from ffe_core.learning.outcomes import ENOUGH, Scoreboard, Scored, scoreboard
+from ffe_core.learning.scoring import Row, Span, question_of, score
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rich.console import Console
 
-    from ffe_core.domain.decisions import Decision
+    from ffe_core.domain.assets import Asset, Timeframe
     from ffe_core.domain.market import Candles
     from ffe_core.engine import Engine
-    from ffe_core.store import StoredRecord
-
-#: Calendar time may be this many times trading time: an hourly stock trades 7 of 24 hours on 5 of 7 days.
-_CALENDAR = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A stored decision and what its record says about how it is to be scored."""
-
-    decision: Decision
-    horizon: int
-    timeframe: Timeframe
-
-    @property
-    def asset(self) -> Asset:
-        return Asset.parse(self.decision.asset_pair, kind=AssetKind(self.decision.asset_type))
-
-    @property
-    def latest_end(self) -> timedelta:
-        return self.timeframe.timedelta * (self.horizon * _CALENDAR) + timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """``forward`` is None with the reason in ``why``."""
-
-    question: Question
-    forward: ForwardReturn | None
-    why: str = ""
+    from ffe_core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,68 +47,31 @@ class ScoredHistory:
         }
 
 
+def costs_of(settings: Settings) -> Costs:
+    return Costs(fee=Decimal(str(settings.costs.fee)), slippage=Decimal(str(settings.costs.slippage)))
+
+
+def span_of(engine: Engine) -> Span:
+    """Bars of the source that a decision was made on."""
+
+    def span(source: str, asset: Asset, timeframe: Timeframe, start: datetime, end: datetime) -> Candles:
+        return engine.feed_of(source).span(asset, timeframe, start=start, end=end)
+
+    return span
+
+
 def score_history(engine: Engine, limit: int, symbol: str | None) -> ScoredHistory:
     """The newest decisions with their forward returns, on the prices of the source that each was made on."""
     settings = engine.settings
-    costs = Costs(fee=Decimal(str(settings.costs.fee)), slippage=Decimal(str(settings.costs.slippage)))
-    questions = [_question(stored) for stored in engine.store.newest(limit, symbol)]
-    prices = {key: _prices(engine, key, group) for key, group in _by_market(questions).items()}
-    rows = [_row(question, prices[_market(question)], costs) for question in questions]
+    costs = costs_of(settings)
+    questions = [question_of(stored) for stored in engine.store.newest(limit, symbol)]
+    rows = score(questions, span_of(engine), now=engine.clock.now(), costs=costs)
     board = scoreboard(
-        Scored(row.question.decision.asset_pair, row.question.decision.as_of, row.question.decision.action, row.forward)
+        Scored.of(row.question.decision.asset_pair, row.question.decision.as_of, row.forward)
         for row in rows
         if row.forward is not None and row.forward.gross is not None
     )
     return ScoredHistory(rows, board, 2 * float(costs.fee + costs.slippage))
-
-
-type _Market = tuple[str, Asset, Timeframe]
-
-
-def _question(stored: StoredRecord) -> Question:
-    try:
-        briefing = stored.inputs["briefing"]
-        return Question(stored.decision, int(briefing["horizon"]), Timeframe(briefing["timeframe"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"the record of {stored.id} does not say how it is scored: {error}") from error
-
-
-def _market(question: Question) -> _Market:
-    return question.decision.market.source, question.asset, question.timeframe
-
-
-def _by_market(questions: Sequence[Question]) -> Mapping[_Market, list[Question]]:
-    groups: dict[_Market, list[Question]] = {}
-    for question in questions:
-        groups.setdefault(_market(question), []).append(question)
-    return groups
-
-
-def _prices(engine: Engine, market: _Market, questions: Sequence[Question]) -> Candles | str:
-    """The bars around all of these decisions, or why there are none."""
-    source, asset, timeframe = market
-    start = min(question.decision.as_of for question in questions) - 2 * timeframe.timedelta
-    end = max(question.decision.as_of + question.latest_end for question in questions)
-    try:
-        return engine.feed_of(source).span(asset, timeframe, start=start, end=min(end, engine.clock.now()))
-    except (DataError, UsageError) as error:
-        return error.message
-
-
-def _row(question: Question, prices: Candles | str, costs: Costs) -> Row:
-    if isinstance(prices, str):
-        return Row(question, None, prices)
-    decision = question.decision
-    forward = forward_return(
-        decision.action,
-        decision.as_of,
-        decision.market.price,
-        horizon=question.horizon,
-        timeframe=question.timeframe,
-        candles=prices,
-        costs=costs,
-    )
-    return Row(question, forward, "" if forward else f"the {question.horizon} bars after it are not all there")
 
 
 def _row_data(row: Row) -> dict[str, Any]:

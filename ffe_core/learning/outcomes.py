@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from ffe_core.domain.assets import AssetKind, Timeframe
 from ffe_core.domain.clock import from_ms, to_ms
@@ -34,15 +35,32 @@ class ForwardReturn:
     long_gross: float
     long_net: float
 
+    @property
+    def cost(self) -> float:
+        """Of the round trip, a fraction."""
+        return self.long_gross - self.long_net
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """One directional decision with its forward return."""
+    """One call of a direction with its returns as fractions, beside those of buying over the same bars."""
 
     asset_pair: str
     as_of: datetime
-    action: Action
-    forward: ForwardReturn
+    resolved_at: datetime
+    gross: float
+    net: float
+    long_gross: float
+    long_net: float
+
+    @classmethod
+    def of(cls, asset_pair: str, as_of: datetime, forward: ForwardReturn) -> Self:
+        """Raises ``ValueError`` for a HOLD, which claims no direction."""
+        if forward.gross is None or forward.net is None:
+            raise ValueError(f"a HOLD of {asset_pair} has no direction to score")
+        return cls(
+            asset_pair, as_of, forward.resolved_at, forward.gross, forward.net, forward.long_gross, forward.long_net
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,29 +138,24 @@ def _last_bar(candles: Candles, as_of_ms: int, horizon: int) -> int | None:
 
 
 def scoreboard(scored: Iterable[Scored]) -> Scoreboard:
-    """Sums up directional decisions; a HOLD among them raises ``ValueError``, because it claims no direction."""
+    """Sums up directional calls."""
     rows = list(scored)
-    grosses, nets = [], []
-    for row in rows:
-        if row.forward.gross is None or row.forward.net is None:
-            raise ValueError(f"{row.action} of {row.asset_pair} has no direction to score")
-        grosses.append(row.forward.gross)
-        nets.append(row.forward.net)
-    independent = _independent(rows)
+    nets = [row.net for row in rows]
+    independent = independent_of((row.asset_pair, row.as_of, row.resolved_at) for row in rows)
     if len(rows) < ENOUGH:
         return Scoreboard(len(rows), independent, None, None, None, None, None, None, None)
-    longs = [row.forward.long_net for row in rows]
+    longs = [row.long_net for row in rows]
     hit_rate = _share_above_zero(nets)
     return Scoreboard(
         len(rows),
         independent,
         hit_rate,
         wilson(hit_rate, independent),
-        _mean(grosses),
+        _mean([row.gross for row in rows]),
         _mean(nets),
         _share_above_zero(longs),
         _mean(longs),
-        _share_above_zero([row.forward.long_gross for row in rows]),
+        _share_above_zero([row.long_gross for row in rows]),
     )
 
 
@@ -157,14 +170,14 @@ def wilson(share: float, count: int) -> tuple[float, float]:
     return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
 
 
-def _independent(rows: Sequence[Scored]) -> int:
-    """How many of them follow one another without sharing a bar, asset by asset: the most that tell apart."""
+def independent_of(spans: Iterable[tuple[str, datetime, datetime]]) -> int:
+    """How many spans (asset, from, to) follow one another without sharing a bar, asset by asset: the most there are."""
     count = 0
     free_from: dict[str, datetime] = {}
-    for row in sorted(rows, key=lambda row: (row.forward.resolved_at, row.as_of)):
-        if row.asset_pair not in free_from or row.as_of >= free_from[row.asset_pair]:
+    for asset, begun, ended in sorted(spans, key=lambda span: (span[2], span[1])):
+        if asset not in free_from or begun >= free_from[asset]:
             count += 1
-            free_from[row.asset_pair] = row.forward.resolved_at
+            free_from[asset] = ended
     return count
 
 

@@ -42,32 +42,24 @@ class Outcomes:
         self._database = database
 
     def record(
-        self, wanted: Iterable[Outcome], *, on_conflict: Callable[[int, str], object] | None = None
+        self, wanted: Iterable[Outcome], *, on_conflict: Callable[[Mapping[int, str]], object] | None = None
     ) -> list[Outcome]:
         """Writes the outcomes that are new, durably and all or none, and returns them; known ones are left alone.
 
         One whose content contradicts what is known under its decision and kind, or the decision itself, raises
-        ``StoreError``; with ``on_conflict`` it is told there by its position, and left out. Raises ``ValueError`` for
-        an outcome that cannot be kept.
+        ``StoreError``. With ``on_conflict`` such ones are told there first, why by position, and then left out;
+        what it raises undoes everything. Raises ``ValueError`` for an outcome that cannot be kept.
         """
         given = list(wanted)
         rows = [row_of(outcome) for outcome in given]
         if not rows:
             return []
         with self._database.writing() as connection:
-            known, decided = _known(connection, rows), _decided(connection, rows)
-            added: list[int] = []
-            for position, row in enumerate(rows):
-                key = (row["decision_id"], row["kind"])
-                why = _conflict(row, known.get(key), decided.get(row["decision_id"]))
-                if why is None:
-                    if key not in known:
-                        known[key] = row
-                        added.append(position)
-                elif on_conflict is None:
-                    raise StoreError(why)
-                else:
-                    on_conflict(position, why)
+            added, conflicts = _sifted(connection, rows)
+            if conflicts and on_conflict is None:
+                raise StoreError(next(iter(conflicts.values())))
+            if conflicts and on_conflict is not None:
+                on_conflict(conflicts)
             for some in batched(added, _IDS_AT_ONCE):
                 connection.execute(insert(outcomes), [rows[position] for position in some])
         return [given[position] for position in added]
@@ -180,6 +172,22 @@ def _outcome(row: Mapping[str, Any]) -> Outcome:
 
 
 # What is known already
+
+
+def _sifted(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> tuple[list[int], dict[int, str]]:
+    """The positions of the rows that are new, and why others cannot be kept."""
+    known, decided = _known(connection, rows), _decided(connection, rows)
+    added: list[int] = []
+    conflicts: dict[int, str] = {}
+    for position, row in enumerate(rows):
+        key = (row["decision_id"], row["kind"])
+        why = _conflict(row, known.get(key), decided.get(row["decision_id"]))
+        if why is not None:
+            conflicts[position] = why
+        elif key not in known:
+            known[key] = row
+            added.append(position)
+    return added, conflicts
 
 
 def _known(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> dict[Key, Mapping[str, Any]]:

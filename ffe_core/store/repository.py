@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -20,7 +20,7 @@ from ffe_core.errors import SafetyRefusal, StoreError, UsageError
 from ffe_core.store.database import Database
 from ffe_core.store.ledger import Ledger
 from ffe_core.store.outcomes import Outcomes
-from ffe_core.store.tables import chain_head, checkpoints, decision_events, decisions
+from ffe_core.store.tables import chain_head, checkpoints, decision_events, decisions, outcomes
 from ffe_core.store.types import time_text
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ EVENT_KINDS = ("executed", "approved", "modified")
 
 # Rows per statement of a bulk insert: enough to hide the statement's cost, little enough to hold in memory.
 _BATCH = 1000
+# Whole records that are held at once where all of them are gone through.
+_PAGE = 100
 _HASHES = ("hash", "previous_hash")
 
 
@@ -270,10 +272,10 @@ class Store:
         return bool(self.record_outcomes([outcome]))
 
     def record_outcomes(
-        self, outcomes: Iterable[Outcome], *, on_conflict: Callable[[int, str], object] | None = None
+        self, made: Iterable[Outcome], *, on_conflict: Callable[[Mapping[int, str]], object] | None = None
     ) -> list[Outcome]:
         """As ``record_outcome``, all or none, and returns the new ones; see ``Outcomes.record``."""
-        return self._outcomes.record(outcomes, on_conflict=on_conflict)
+        return self._outcomes.record(made, on_conflict=on_conflict)
 
     def outcomes(
         self,
@@ -285,6 +287,18 @@ class Store:
     ) -> list[Outcome]:
         """What came of decisions, newest first by ``resolved_at``, and none that was resolved after ``until``."""
         return self._outcomes.read(until=until, limit=limit, synthetic=synthetic, asset=asset)
+
+    def unresolved(self, kind: str) -> Iterator[StoredRecord]:
+        """The decisions without an outcome of ``kind``, whole and oldest first, read a page at a time."""
+        resolved = exists().where(outcomes.c.decision_id == decisions.c.id, outcomes.c.kind == kind)
+        query, after = _WHOLE.where(~resolved).order_by(decisions.c.seq).limit(_PAGE), 0
+        while True:
+            with self.database.reading() as connection:
+                page = [StoredRecord(*tuple(row)) for row in connection.execute(query.where(decisions.c.seq > after))]
+            yield from page
+            if len(page) < _PAGE:
+                return
+            after = page[-1].seq
 
     # Retention
 

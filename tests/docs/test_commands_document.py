@@ -11,8 +11,10 @@ import pytest
 
 from ffe_core.cli.commands import BUILT_IN, Root
 from ffe_core.cli.commands_document import DOCUMENT, EXITS, SHAPES, document
+from ffe_core.learning.exchange import spelled
 from tests.cli.conftest import Run, ffe  # noqa: F401 - the fixture
 from tests.docs.readme import README
+from tests.store.records import outcome
 
 type Ffe = Callable[..., Run]
 type Shape = dict[str, tuple[str, Any]]
@@ -121,6 +123,8 @@ def test_every_command_prints_the_object_that_the_document_describes(ffe: Ffe, t
     """In an order in which each finds what it needs. ``plugins check`` needs an installed package and is left out."""
     bars = tmp_path / "BTCUSD_1h.csv"
     backup, copied = tmp_path / "backup.db", tmp_path / "copy.db"
+    outcomes = tmp_path / "outcomes.jsonl"
+    outcomes.write_text(spelled(outcome(number, synthetic=True) for number in range(90)), encoding="utf-8")
     first = ffe("analyze", "BTCUSD", "--at", AT, "--json").data
     rows = ffe("data", "candles", "BTCUSD", "--end", AT, "--limit", "100", "--json").data["candles"]
     columns = ("time", "open", "high", "low", "close", "volume")
@@ -161,6 +165,11 @@ def test_every_command_prints_the_object_that_the_document_describes(ffe: Ffe, t
         "history": ["history"],
         "history --scored": ["history", "--scored"],
         "history verify": ["history", "verify"],
+        "learning import": ["learning", "import", str(outcomes)],
+        "learning update": ["learning", "update"],
+        "learning status": ["learning", "status", "--synthetic"],
+        "learning calibration": ["learning", "calibration", "--synthetic"],
+        "learning export": ["learning", "export"],
         "paths": ["paths"],
         "plugins": ["plugins"],
         "plugins doctor": ["plugins", "doctor", "rules"],

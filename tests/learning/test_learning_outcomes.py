@@ -125,7 +125,7 @@ def test_other_candles_than_the_decisions_are_refused() -> None:
 def scored(net: float, *, number: int = 0, long: float = 0.02, asset: str = "BTCUSD", hours_long: int = 1) -> Scored:
     at = NOON + number * HOUR
     forward = ForwardReturn(at + hours_long * HOUR, 1.0, net + 0.001, net, long, long - 0.001)
-    return Scored(asset, at, Action.BUY, forward)
+    return Scored.of(asset, at, forward)
 
 
 def test_fewer_than_thirty_show_no_rate() -> None:
@@ -164,7 +164,7 @@ def test_a_hold_has_no_place_on_the_board() -> None:
     forward = ForwardReturn(NOON, 1.0, None, None, 0.1, 0.1)
 
     with pytest.raises(ValueError, match="no direction"):
-        scoreboard([Scored("BTCUSD", NOON, Action.HOLD, forward)])
+        Scored.of("BTCUSD", NOON, forward)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -18,7 +19,7 @@ from ffe_core.domain.trading import Action
 from ffe_core.errors import StoreError, UsageError
 from ffe_core.store import Database, Store
 from ffe_core.store.status import status
-from tests.store.records import START, outcome, record
+from tests.store.records import START, many, outcome, record
 from tests.store.test_store_concurrency import ROOT, finish, url_of
 
 
@@ -83,17 +84,37 @@ def test_an_outcome_that_contradicts_its_decision_is_refused(store: Store, chang
 def test_what_contradicts_can_be_told_and_left_out_instead(store: Store) -> None:
     store.append(record(0))
     store.record_outcome(outcome(1))
-    told: list[tuple[int, str]] = []
+    told: dict[int, str] = {}
 
     added = store.record_outcomes(
         [outcome(2), outcome(0, action=Action.SELL), outcome(1, cost=0.5), outcome(0), outcome(2, cost=0.5)],
-        on_conflict=lambda position, why: told.append((position, why)),
+        on_conflict=told.update,
     )
 
     assert added == [outcome(2), outcome(0)]
-    assert [position for position, _ in told] == [1, 2, 4]
-    assert "the decision says BUY" in told[0][1]
-    assert "another cost: 0.0022, now 0.5" in told[1][1]
+    assert list(told) == [1, 2, 4]
+    assert "the decision says BUY" in told[1]
+    assert "another cost: 0.0022, now 0.5" in told[2]
+
+
+def test_who_is_told_of_contradictions_may_stop_it_all(store: Store) -> None:
+    store.record_outcome(outcome(1))
+
+    def stop(_told: Mapping[int, str]) -> None:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        store.record_outcomes([outcome(2), outcome(1, cost=0.5)], on_conflict=stop)
+    assert store.outcomes() == [outcome(1)]
+
+
+def test_decisions_without_an_outcome_are_gone_through_page_by_page(store: Store) -> None:
+    store.append_many(many(230))
+    store.record_outcomes([outcome(0), outcome(150), outcome(153, kind=OutcomeKind.TRADE)])
+
+    found = [one.seq for one in store.unresolved("horizon")]
+
+    assert found == [seq for seq in range(1, 231) if seq not in (1, 151)]
 
 
 @pytest.mark.parametrize(
