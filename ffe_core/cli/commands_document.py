@@ -87,7 +87,7 @@ SHAPES: dict[str, str] = {
     "history": "[id created_at as_of asset_pair action confidence executed mode]",
     "history --scored": (
         "decisions[id as_of asset_pair action confidence synthetic timeframe horizon resolved_at gross_return"
-        " net_return long_net_return unresolved] summary{…}"
+        " net_return long_net_return unresolved hindsight] summary{…}"
     ),
     "history prune": "removed bytes remaining dry_run",
     "history verify": "ok checked removed head broken{seq id why}",

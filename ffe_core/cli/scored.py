@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from ffe_core.ai.hindsight import Hindsight
 from ffe_core.domain.trading import Costs
-from ffe_core.learning.outcomes import ENOUGH, Scoreboard, Scored, scoreboard
+from ffe_core.learning.exposure import Split, hindsight_of, split
+from ffe_core.learning.outcomes import ENOUGH, Scoreboard, Scored
 from ffe_core.learning.scoring import Row, Span, question_of, score
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ffe_core.domain.assets import Asset, Timeframe
+    from ffe_core.domain.decisions import Decision
     from ffe_core.domain.market import Candles
     from ffe_core.engine import Engine
     from ffe_core.settings import Settings
@@ -25,8 +28,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class ScoredHistory:
     rows: Sequence[Row]
-    board: Scoreboard
+    split: Split
     round_trip_cost: float
+
+    @property
+    def board(self) -> Scoreboard:
+        """What the headline is made of."""
+        return self.split.headline
 
     def data(self) -> dict[str, Any]:
         return {
@@ -43,6 +51,10 @@ class ScoredHistory:
                 "base_rate": self.board.base_rate,
                 "base_mean_net_return": self.board.base_net,
                 "share_up": self.board.share_up,
+                "basis": self.split.basis,
+                "clean": _part(self.split.clean),
+                "contaminated": _part(self.split.contaminated),
+                "alpha_decay": self.split.alpha_decay,
             },
         }
 
@@ -66,12 +78,15 @@ def score_history(engine: Engine, limit: int, symbol: str | None) -> ScoredHisto
     costs = costs_of(settings)
     questions = [question_of(stored) for stored in engine.store.newest(limit, symbol)]
     rows = score(questions, span_of(engine), now=engine.clock.now(), costs=costs)
-    board = scoreboard(
-        Scored.of(row.question.decision.asset_pair, row.question.decision.as_of, row.forward)
+    parts = split(
+        (
+            hindsight_of(row.question.decision),
+            Scored.of(row.question.decision.asset_pair, row.question.decision.as_of, row.forward),
+        )
         for row in rows
         if row.forward is not None and row.forward.gross is not None
     )
-    return ScoredHistory(rows, board, 2 * float(costs.fee + costs.slippage))
+    return ScoredHistory(rows, parts, 2 * float(costs.fee + costs.slippage))
 
 
 def _row_data(row: Row) -> dict[str, Any]:
@@ -90,6 +105,7 @@ def _row_data(row: Row) -> dict[str, Any]:
         "net_return": forward.net if forward else None,
         "long_net_return": forward.long_net if forward else None,
         "unresolved": row.why or None,
+        "hindsight": hindsight_of(decision),
     }
 
 
@@ -114,13 +130,41 @@ def print_scored(console: Console, result: ScoredHistory) -> None:
             _percent(forward.gross if forward else None),
             _percent(forward.net if forward else None),
             _percent(forward.long_net if forward else None),
-            Text(clean(row.why) or ("synthetic" if decision.market.synthetic else "")),
+            Text(clean(row.why) or _marks(decision)),
         )
     console.print(table)
     console.print(Text(_headline(result)))
 
 
+def _marks(decision: Decision) -> str:
+    marks = ["synthetic"] if decision.market.synthetic else []
+    if hindsight_of(decision) is Hindsight.CONTAMINATED:
+        marks.append(Hindsight.CONTAMINATED.value)
+    return ", ".join(marks)
+
+
+def _part(board: Scoreboard) -> dict[str, Any]:
+    return {"scored": board.scored, "hit_rate": board.hit_rate, "mean_net_return": board.mean_net}
+
+
+def _hindsight(parts: Split) -> str:
+    """A line each for what was kept out of the headline, or should not be believed in it; none for clean ones alone."""
+    if not parts.contaminated.scored:
+        return ""
+    if parts.basis is Hindsight.CONTAMINATED:
+        return "\nCONTAMINATED: none of these are clean, the models may have been trained on what came after"
+    mean = parts.contaminated.mean_net
+    told = f"\n{parts.contaminated.scored} contaminated ones are not counted above"
+    told += f": mean net return {mean:+.2%}" if mean is not None else ""
+    decay = parts.alpha_decay
+    return told + (f"; alpha decay {decay:+.2%} (clean less contaminated)" if decay is not None else "")
+
+
 def _headline(result: ScoredHistory) -> str:
+    return f"{_of_board(result)}{_hindsight(result.split)}"
+
+
+def _of_board(result: ScoredHistory) -> str:
     board = result.board
     cost = f"net of {result.round_trip_cost:.2%} per round trip"
     if (

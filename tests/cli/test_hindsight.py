@@ -53,3 +53,25 @@ def test_a_cutoff_that_is_no_day_is_one_line_and_exit_2(ffe, monkeypatch):
     run = ffe("analyze", "BTCUSD", "--at", AT)
     assert run.code == 2
     assert "ai.cutoffs" in run.line
+
+
+def test_the_scores_of_contaminated_decisions_stand_apart(ffe, temple, monkeypatch):
+    asked = ("analyze", "BTCUSD", "--provider", "oracle", "--at")
+    for day in range(1, 4):
+        assert ffe(*asked, f"2025-03-0{day}T00:00:00Z").code == 0
+    found = ffe("history", "--scored", "--json").data
+    assert {row["hindsight"] for row in found["decisions"]} == {"contaminated"}
+    assert (found["summary"]["basis"], found["summary"]["scored"]) == ("contaminated", 3)
+    assert "CONTAMINATED: none of these are clean" in ffe("history", "--scored").out
+
+    monkeypatch.setenv("FFE_AI__CUTOFFS", '{"delphi": "2024-12-31"}')
+    for day in range(4, 6):
+        assert ffe(*asked, f"2025-03-0{day}T00:00:00Z").code == 0
+    summary = ffe("history", "--scored", "--json").data["summary"]
+    assert (summary["basis"], summary["scored"]) == ("clean", 2)
+    assert (summary["clean"]["scored"], summary["contaminated"]["scored"]) == (2, 3)
+    assert summary["alpha_decay"] is None
+    told = ffe("history", "--scored").out
+    assert "there are 2" in told
+    assert "3 contaminated ones are not counted above" in told
+    assert "CONTAMINATED" not in told

@@ -34,6 +34,7 @@ def test_there_are_documents() -> None:
         "CHANGELOG.md",
         "docs/commands.md",
         "docs/hooks.md",
+        "docs/replay.md",
         "docs/settings.md",
         "docs/writing-a-plugin.md",
     } <= names
