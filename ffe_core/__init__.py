@@ -113,6 +113,7 @@ if TYPE_CHECKING:
         Dated,
         Executor,
         FlatAccount,
+        FundedAccount,
         Holding,
         Learner,
         Platform,
@@ -159,8 +160,8 @@ _HOMES = {
     "ffe_core.markers": "hookimpl",
     "ffe_core.net.limiter": "TokenBucket",
     "ffe_core.ports": (
-        "AIProvider AggregationStrategy CheckedProvider Chunk DataSource Dated Executor FlatAccount Holding "
-        "Learner Platform Rationed Readiness Result RiskRule RoundStrategy Series Signals VectorProvider"
+        "AIProvider AggregationStrategy CheckedProvider Chunk DataSource Dated Executor FlatAccount FundedAccount "
+        "Holding Learner Platform Rationed Readiness Result RiskRule RoundStrategy Series Signals VectorProvider"
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -208,6 +209,7 @@ __all__ = [
     "FlatAccount",
     "FramePulse",
     "Freshness",
+    "FundedAccount",
     "Holding",
     "HttpError",
     "Instrument",

@@ -303,6 +303,15 @@ class FlatAccount(Protocol):
     def flat(self) -> Portfolio: ...
 
 
+@runtime_checkable
+class FundedAccount(Protocol):
+    """A platform that can tell cash that was paid in or taken out from what trading made of it."""
+
+    def paid_in(self) -> Decimal:
+        """All cash that was ever paid in, less what was taken out, in account currency."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A share of the work: ``index`` orders the results, ``arguments`` are plain JSON-like values."""

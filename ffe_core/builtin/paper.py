@@ -166,6 +166,12 @@ class PaperPlatform:
             synthetic=self.synthetic,
         )
 
+    def paid_in(self) -> Decimal:
+        """Deposits so far; before the first trade books one, the cash that it will be."""
+        entries = self.ledger.read()
+        paid = sum((entry.amount for entry in entries if entry.kind == DEPOSIT), ZERO)
+        return paid if entries else self.settings.initial_cash
+
     def update_prices(self, prices: Mapping[str, Decimal]) -> None:
         self.marks.update(prices)
 

@@ -13,6 +13,7 @@ from ffe_core.cli.circumstances import circumstances
 from ffe_core.cli.output import clean
 from ffe_core.domain.assets import PULSE_TIMEFRAMES
 from ffe_core.domain.codec import decimal_text
+from ffe_core.domain.decisions import RulingOutcome
 from ffe_core.domain.numbers import format_price
 from ffe_core.domain.trading import Action, Effect
 
@@ -56,7 +57,7 @@ def print_decision(
     console.print(_facts(decision))
     _print_votes(console, decision)
     if decision.rulings:
-        console.print(_rulings(decision))
+        _print_rulings(console, decision)
     if show_pulse:
         console.print(_pulse(decision))
         console.print(Text(clean(decision.pulse.summary, lines=True)))
@@ -170,11 +171,19 @@ def _dollars(cost: Decimal | None) -> str:
     return "unknown" if cost is None else f"${cost:.4f}" if cost else "$0"
 
 
-def _rulings(decision: Decision) -> Table:
-    table = Table("risk rule", "ruling", "why", title="risk", title_justify="left")
-    for ruling in decision.rulings:
-        table.add_row(clean(ruling.rule), ruling.outcome.value, Text(clean(ruling.reason)))
-    return table
+def _print_rulings(console: Console, decision: Decision) -> None:
+    """A row for each rule that has something to say; the others by name, in their order."""
+    quiet = [held for held in decision.rulings if held.outcome is RulingOutcome.PASSED and not held.reason]
+    away = [held for held in decision.rulings if held.outcome is RulingOutcome.NOT_APPLICABLE]
+    told = [held for held in decision.rulings if held not in quiet and held not in away]
+    if told:
+        table = Table("risk rule", "ruling", "why", title="risk", title_justify="left")
+        for ruling in told:
+            table.add_row(clean(ruling.rule), ruling.outcome.value, Text(clean(ruling.reason)))
+        console.print(table)
+    for words, rulings in (("risk rules passed", quiet), ("not applicable", away)):
+        if rulings:
+            console.print(Text(f"{words}: {', '.join(clean(held.rule) for held in rulings)}", style="dim"))
 
 
 def _pulse(decision: Decision) -> Table:

@@ -335,7 +335,8 @@ class RiskContext:
 
     now: datetime
     mode: Mode
-    state: TradingState
+    #: what the user or a safety stop allows for this asset; ``None`` where it cannot be read
+    state: TradingState | None
     before: Portfolio | None
     #: the portfolio as it will be if the proposal is filled at its entry price
     after: Portfolio | None
@@ -343,12 +344,21 @@ class RiskContext:
     market: Market
     freshness: Freshness
     status: MarketStatus
+    #: simple returns by UTC day (``2024-03-06``), oldest first, by symbol: of what is held and of what is proposed
     daily_returns: Mapping[str, Sequence[tuple[str, float]]] | None = None
+    #: the account's highest equity of the last 30 days, and its equity when the day began, both as if all the cash
+    #: that came or went since had been there or gone already
     peak_equity: Decimal | None = None
     day_start_equity: Decimal | None = None
     closed_trades: Sequence[ClosedTrade] | None = None
     reservations: Sequence[Reservation] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    #: why the state is not ACTIVE, in the words of whoever changed it
+    state_reason: str = ""
+    #: until when a drawdown that passed its limit bars entries
+    drawdown_until: datetime | None = None
+    #: the account is a supposed one, without a past: an analysis as of an earlier instant
+    supposed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,8 @@ class Instrument:
     #: share of notional that must be held as margin; 1 is unleveraged
     margin_rate: Decimal = Decimal(1)
     fees: Fees = field(default_factory=Fees)
+    #: which of several venues trades it, where one account stands for several; empty for the account's own
+    venue: str = ""
 
     def __post_init__(self) -> None:
         if self.quantity_increment <= 0 or self.price_increment <= 0:
@@ -190,6 +192,15 @@ class OrderReport:
     at: datetime | None = None
 
 
+def quote_to_account(asset: Asset, price: Decimal, currency: str) -> Decimal | None:
+    """What one unit of quote currency is worth in account currency; ``None`` where this pair alone cannot tell."""
+    if asset.quote in (currency, "") or not currency:
+        return Decimal(1)
+    if asset.base == currency and price > 0:
+        return 1 / price
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """``quantity`` is signed: above zero long, below zero short. ``entry_price`` is the average fill price."""
@@ -201,6 +212,8 @@ class Position:
     opened_at: datetime | None = None
     stop_price: Decimal | None = None
     target_price: Decimal | None = None
+    #: which of several venues holds it, where one portfolio stands for several; empty for the portfolio's own
+    venue: str = ""
 
     @property
     def is_long(self) -> bool:
@@ -213,6 +226,11 @@ class Position:
     @property
     def unrealised(self) -> Decimal:
         return self.quantity * (self.price - self.entry_price)
+
+    def value_in(self, currency: str) -> Decimal | None:
+        """Signed worth in ``currency``; ``None`` where the position's own price cannot tell."""
+        rate = quote_to_account(self.asset, self.price, currency)
+        return None if rate is None else self.market_value * rate
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,10 @@ from ffe_core.engine.decide import DecisionInputs, decide, decision_of
 from ffe_core.engine.record import Part, Parts, describe_candles, record_of, restore_decision
 from ffe_core.engine.replay import Replayed, replay_record
 from ffe_core.engine.rounds import agenda_of, answers_of, rounds_of
-from ffe_core.engine.sizes import sizing_rules
+from ffe_core.engine.sizes import risk_settings, sizing_rules
 from ffe_core.ensemble.tiers import FALLBACK_STRATEGIES, EnsembleRules
 from ffe_core.errors import DataError, FfeError, SafetyRefusal, UsageError
-from ffe_core.ports import AIProvider, FlatAccount, Learner, MarkToMarket, Platform, RoundStrategy
+from ffe_core.ports import AIProvider, FlatAccount, FundedAccount, Learner, MarkToMarket, Platform, RoundStrategy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -261,13 +261,27 @@ class Engine:
             entry_price=price,
             instrument=account.instrument,
             portfolio=account.portfolio,
-            risk_settings={"entry_agreement": settings.execution.entry_agreement},
+            risk_settings=risk_settings(settings),
             seed=_seed(asset, as_of),
+            supposed=at is not None,
         )
+        inputs = self._with_standing(inputs, found, feed, account.paid_in)
         warnings = [*account.warnings, *market.remarks]
         if withheld:
             warnings.append(f"{withheld} notes became known after {iso(as_of)} and were withheld")
         return _Gathered(inputs, found, tuple(dict.fromkeys(warnings)))
+
+    def _with_standing(
+        self, inputs: DecisionInputs, found: FeedResult, feed: Feed, paid_in: Decimal | None
+    ) -> DecisionInputs:
+        """What the rules want to know besides: returns of what is held, the trading state, the account's past."""
+        from ffe_core.engine.standing import Recollection, returns_of
+
+        held = inputs.portfolio.positions if inputs.portfolio is not None else ()
+        inputs = replace(inputs, daily_returns=returns_of(found, feed, [one.asset for one in held if one.quantity]))
+        if inputs.supposed:
+            return inputs
+        return Recollection(self.registry.store.if_there(), self.settings, self.clock).of(inputs, paid_in)
 
     def _timing(self, asset: Asset, found: FeedResult, as_of: datetime) -> tuple[Any, Any]:
         from ffe_core.market.freshness import freshness_of
@@ -436,13 +450,15 @@ class Engine:
             portfolio = ledger.flat() if isinstance(ledger, FlatAccount) else None
         else:
             portfolio = self._portfolio(ledger, asset, feed, warnings)
-        quote = None
+        quote, paid_in = None, None
+        if isinstance(ledger, FundedAccount) and not hypothetical:
+            paid_in = ledger.paid_in()
         if not hypothetical and not isinstance(venue, MarkToMarket):
             try:
                 quote = venue.quote(asset)
             except FfeError as error:
                 warnings.append(f"no quote to compare the price with: {error.message}")
-        return _Account(portfolio, instrument, quote, tuple(warnings))
+        return _Account(portfolio, instrument, quote, paid_in, tuple(warnings))
 
     def _instrument(self, venue: Platform, ledger: Platform, asset: Asset, warnings: list[str]) -> Instrument:
         try:
@@ -505,6 +521,8 @@ class _Account:
     portfolio: Portfolio | None
     instrument: Instrument
     quote: Any
+    #: cash paid in so far, where the platform can tell
+    paid_in: Decimal | None
     warnings: tuple[str, ...]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -22,7 +22,7 @@ from ffe_core.domain.decisions import (
     Round,
     Verdict,
 )
-from ffe_core.domain.trading import Action, Effect, Instrument, Portfolio, Reservation, TradingState
+from ffe_core.domain.trading import Action, ClosedTrade, Effect, Instrument, Portfolio, Reservation, TradingState
 from ffe_core.ensemble.tiers import RULE_FALLBACK, EnsembleRules, ballot_of, combine
 from ffe_core.ports import AggregationStrategy, RiskRule
 from ffe_core.risk.effect import position_type
@@ -44,7 +44,7 @@ class DecisionInputs:
     entry_price: Decimal
     instrument: Instrument
     portfolio: Portfolio | None
-    state: TradingState = TradingState.ACTIVE
+    state: TradingState | None = TradingState.ACTIVE
     reservations: tuple[Reservation, ...] = ()
     #: what risk rules read of the settings
     risk_settings: Mapping[str, Any] = field(default_factory=dict)
@@ -54,6 +54,14 @@ class DecisionInputs:
     #: what a strategy that asks in rounds started from, and what it asked; ``opinions`` are what came of it
     agenda: Agenda | None = None
     rounds: tuple[Round, ...] = ()
+    #: further inputs of the risk rules, as ``RiskContext`` describes them
+    state_reason: str = ""
+    daily_returns: Mapping[str, Sequence[tuple[str, float]]] | None = None
+    peak_equity: Decimal | None = None
+    day_start_equity: Decimal | None = None
+    drawdown_until: datetime | None = None
+    closed_trades: tuple[ClosedTrade, ...] | None = None
+    supposed: bool = False
     #: what was known of the models' training; ``None`` in records from before it was asked
     training: Training | None = None
     #: under which the panel saw ``briefing``, where it was not to know the asset
@@ -125,13 +133,20 @@ def risk_context(inputs: DecisionInputs, proposal: Proposal) -> RiskContext:
         mode=briefing.mode,
         state=inputs.state,
         before=inputs.portfolio,
-        after=after_trade(inputs.portfolio, proposal),
+        after=after_trade(inputs.portfolio, proposal, inputs.instrument),
         instrument=inputs.instrument,
         market=briefing.market,
         freshness=briefing.market.freshness,
         status=briefing.market.status,
+        daily_returns=inputs.daily_returns,
+        peak_equity=inputs.peak_equity,
+        day_start_equity=inputs.day_start_equity,
+        closed_trades=inputs.closed_trades,
         reservations=inputs.reservations,
         settings=inputs.risk_settings,
+        state_reason=inputs.state_reason,
+        drawdown_until=inputs.drawdown_until,
+        supposed=inputs.supposed,
     )
 
 

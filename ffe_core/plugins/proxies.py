@@ -489,6 +489,11 @@ class _WithFlat(GuardedPlatform):
         return self._read("flat", check=lambda answer: accept(Portfolio, answer))
 
 
+class _WithFunding(GuardedPlatform):
+    def paid_in(self) -> Decimal:
+        return self._read("paid_in", check=lambda answer: accept(Decimal, answer))
+
+
 class GuardedExecutor(Guarded):
     """Raises ``PluginError``. Without a deadline: how long the work takes is the work's business."""
 
@@ -539,6 +544,7 @@ _ABILITIES: dict[str, type[Guarded]] = {
     "Dated": _WithCutoff,
     "MarkToMarket": _WithMarks,
     "FlatAccount": _WithFlat,
+    "FundedAccount": _WithFunding,
 }
 
 

@@ -14,6 +14,7 @@ from ffe_core.ports import (
     CheckedProvider,
     Dated,
     FlatAccount,
+    FundedAccount,
     Learner,
     MacroSource,
     MarkToMarket,
@@ -31,7 +32,7 @@ CAPABILITIES: dict[str, tuple[type, ...]] = {
     "source": (QuoteSource, NewsSource, MacroSource, Catalogued),
     "provider": (VectorProvider, CheckedProvider, Rationed, Dated),
     "strategy": (RoundStrategy, Learner),
-    "platform": (MarkToMarket, FlatAccount),
+    "platform": (MarkToMarket, FlatAccount, FundedAccount),
 }
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from ffe_core.domain.decisions import Proposal, RiskContext, Ruling, RulingOutcome
-from ffe_core.domain.trading import Effect, Instrument, Mode, Portfolio, Position
+from ffe_core.domain.trading import Effect, Instrument, Mode, Portfolio, Position, quote_to_account
 from ffe_core.errors import FfeError
 from ffe_core.ports import RiskRule
-from ffe_core.risk.sizing import quote_to_account, risk_of
+from ffe_core.risk.sizing import risk_of
 
 #: the one rule that may stop an exit: nobody can trade on a price that is no price
 DATA_SANITY = "data_sanity"
@@ -42,7 +42,7 @@ def judge(proposal: Proposal, context: RiskContext, rules: Iterable[RiskRule]) -
         rulings.append(ruling)
         if ruling.outcome is RulingOutcome.CLAMPED and ruling.after is not None:
             proposal = shrink(proposal, ruling.after, context)
-            context = replace(context, after=after_trade(context.before, proposal))
+            context = replace(context, after=after_trade(context.before, proposal, context.instrument))
     return Judgement(proposal, tuple(rulings), any(held.outcome is RulingOutcome.VETOED for held in rulings))
 
 
@@ -59,9 +59,15 @@ def _ruling(rule: RiskRule, proposal: Proposal, context: RiskContext) -> Ruling:
             _check_clamp(ruling, proposal)
     except (FfeError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
         ruling = Ruling(rule.name, RulingOutcome.UNAVAILABLE, f"the rule failed: {error}")
-    if ruling.outcome is RulingOutcome.UNAVAILABLE and context.mode is Mode.LIVE:
-        return replace(ruling, outcome=RulingOutcome.VETOED, reason=f"{ruling.reason} (live entries fail closed)")
+    if ruling.outcome is RulingOutcome.UNAVAILABLE and _fails_closed(context):
+        return replace(
+            ruling, outcome=RulingOutcome.VETOED, reason=f"{ruling.reason} ({context.mode} entries fail closed)"
+        )
     return ruling
+
+
+def _fails_closed(context: RiskContext) -> bool:
+    return context.mode is Mode.LIVE or context.settings.get("fail_closed") == "always"
 
 
 def _check_clamp(ruling: Ruling, proposal: Proposal) -> None:
@@ -96,7 +102,7 @@ def is_tradable(quantity: Decimal | None, entry: Decimal, instrument: Instrument
     )
 
 
-def after_trade(before: Portfolio | None, proposal: Proposal) -> Portfolio | None:
+def after_trade(before: Portfolio | None, proposal: Proposal, instrument: Instrument | None = None) -> Portfolio | None:
     """The portfolio once the proposal is filled at its entry price, costs left out; ``None`` where unknown."""
     if before is None or not before.positions_known or before.cash is None or proposal.quantity is None:
         return None
@@ -111,7 +117,8 @@ def after_trade(before: Portfolio | None, proposal: Proposal) -> Portfolio | Non
     others = tuple(position for position in before.positions if position is not held)
     left = now + change
     price = proposal.entry_price
-    kept = (Position(proposal.asset, left, held.entry_price if held else price, price),) if left else ()
+    venue = held.venue if held else instrument.venue if instrument else ""
+    kept = (Position(proposal.asset, left, held.entry_price if held else price, price, venue=venue),) if left else ()
     return replace(before, cash=before.cash - change * price * rate, positions=others + kept, buying_power=None)
 
 

@@ -5,14 +5,14 @@ Fractions throughout (0.01 is 1 %), prices in quote currency, quantities in base
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from ffe_core.domain.assets import Asset, Timeframe
 from ffe_core.domain.decisions import Clamp, Proposal, Sizing, Verdict
 from ffe_core.domain.market import Pulse
-from ffe_core.domain.trading import Effect, Instrument, Portfolio, Reservation
+from ffe_core.domain.trading import Effect, Instrument, Portfolio, Reservation, quote_to_account
 from ffe_core.risk.effect import effect_of
 
 ZERO = Decimal(0)
@@ -100,15 +100,6 @@ def stop_fraction(exits: Exits, price: Decimal, pulse: Pulse) -> Decimal:
 def atr_stop(atr: Decimal, price: Decimal, exits: Exits) -> Decimal:
     distance = (atr * exits.atr_multiple / price).quantize(_FRACTION_STEP, ROUND_HALF_EVEN)
     return min(max(distance, exits.min), exits.max)
-
-
-def quote_to_account(asset: Asset, entry: Decimal, currency: str) -> Decimal | None:
-    """What one unit of quote currency is worth in account currency; ``None`` where this pair alone cannot tell."""
-    if asset.quote in (currency, "") or not currency:
-        return ONE
-    if asset.base == currency and entry > 0:
-        return ONE / entry
-    return None
 
 
 def propose(
@@ -218,8 +209,8 @@ def _size(
     wanted = wanted.quantize(_WORKING_STEP, ROUND_HALF_EVEN)
     clamps: list[Clamp] = []
     quantity = wanted
-    for name, limit in _limits(equity, unit, portfolio, instrument, rules, reservations):
-        most = max(limit(), ZERO).quantize(_WORKING_STEP, ROUND_HALF_EVEN)
+    for name, limit in limits(portfolio, instrument, rules, reservations):
+        most = (max(limit, ZERO) / unit).quantize(_WORKING_STEP, ROUND_FLOOR)
         if quantity > most:
             clamps.append(Clamp(name, _LIMIT_WORDS[name], quantity, most))
             quantity = most
@@ -237,28 +228,29 @@ _LIMIT_WORDS = {
 }
 
 
-def _limits(
-    equity: Decimal,
-    unit: Decimal,
-    portfolio: Portfolio,
-    instrument: Instrument,
-    rules: SizingRules,
-    reservations: Sequence[Reservation],
-) -> list[tuple[str, Callable[[], Decimal]]]:
-    """Each limit as the largest quantity that it allows, in the order in which they are applied."""
-    symbol = instrument.asset.symbol
-    promised_here = sum((held.notional for held in reservations if held.asset.symbol == symbol), ZERO)
+def limits(
+    portfolio: Portfolio, instrument: Instrument, rules: SizingRules, reservations: Sequence[Reservation] = ()
+) -> list[tuple[str, Decimal]]:
+    """How much more of the asset may be held by each limit, in account currency, in the order of their use.
+
+    Nothing may be added (0) where equity is unknown, or a position cannot be valued in account currency.
+    """
+    equity, asset = portfolio.equity, instrument.asset
+    worth = [(held.asset.symbol, held.value_in(portfolio.currency)) for held in portfolio.positions]
+    known = [(symbol, abs(value)) for symbol, value in worth if value is not None]
+    if equity is None or len(known) < len(worth):
+        return [(name, ZERO) for name in _LIMIT_WORDS]
+    here = sum((value for symbol, value in known if symbol == asset.symbol), ZERO)
+    gross = sum((value for _, value in known), ZERO)
+    promised_here = sum((held.notional for held in reservations if held.asset.symbol == asset.symbol), ZERO)
     promised = sum((held.notional for held in reservations), ZERO)
-    gross = sum((abs(position.market_value) for position in portfolio.positions), ZERO)
     spendable = portfolio.buying_power if portfolio.buying_power is not None else portfolio.cash or ZERO
     share = rules.buying_power if instrument.margin_rate == 1 else ONE
     return [
-        ("concentration", lambda: (equity * rules.max_concentration - promised_here) / unit),
-        ("leverage", lambda: (equity * rules.max_leverage - gross - promised) / unit),
+        ("concentration", equity * rules.max_concentration - here - promised_here),
+        ("leverage", equity * rules.max_leverage - gross - promised),
         (
             "buying_power",
-            lambda: (
-                (spendable - promised * instrument.margin_rate) * share / (unit * (instrument.margin_rate + rules.fee))
-            ),
+            (spendable - promised * instrument.margin_rate) * share / (instrument.margin_rate + rules.fee),
         ),
     ]

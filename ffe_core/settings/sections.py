@@ -10,6 +10,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -280,7 +281,80 @@ class CostSettings(Section):
     commission: float = Field(default=0.0, ge=0, description="fixed amount per fill, in the quote currency")
 
 
+class RiskRules(Section):
+    """Which of the built-in rules judge entries; those that are not here cannot be switched off."""
+
+    market_hours: bool = Field(default=True, description="no entries while the market is closed")
+    freshness: bool = Field(default=True, description="no entries on data that are too old")
+    drawdown: bool = Field(default=True, description="see `max_drawdown`")
+    daily_loss: bool = Field(default=True, description="see `max_daily_loss`")
+    correlation: bool = Field(default=True, description="see `max_correlated_assets`")
+    var: bool = Field(default=True, description="see `max_var`")
+    leverage: bool = Field(default=True, description="see `max_leverage`; sizes keep to it in any case")
+    concentration: bool = Field(default=True, description="see `max_concentration`; sizes keep to it in any case")
+    volatility: bool = Field(default=True, description="see `max_volatility`")
+    stoploss_guard: bool = Field(default=False, description="lock an asset whose stop was hit too often")
+    cooldown: bool = Field(default=False, description="wait a while before an asset is entered again")
+    low_profit: bool = Field(default=False, description="lock an asset that lost money lately")
+
+
+class StoplossGuardSettings(Section):
+    stops: int = Field(default=4, ge=1, description="stops of one asset that are too many")
+    within_hours: float = Field(default=24.0, gt=0, description="hours in which they are counted")
+    lock_hours: float = Field(default=4.0, gt=0, description="hours without entries into the asset after the last one")
+
+
+class CooldownSettings(Section):
+    bars: int = Field(default=1, ge=1, description="decision bars without entries into an asset after leaving it")
+
+
+class LowProfitSettings(Section):
+    trades: int = Field(default=4, ge=1, description="least number of trades that are judged")
+    within_days: float = Field(default=7.0, gt=0, description="days whose trades are added up")
+    lock_hours: float = Field(default=24.0, gt=0, description="hours without entries after the last losing sum")
+
+
 class RiskSettings(Section):
+    rules: RiskRules = Field(default_factory=RiskRules, description="rules on entries, by name; exits always pass")
+    fail_closed: Literal["live", "always"] = Field(
+        default="live",
+        description="where a rule lacks what it needs: live bars live entries and notes it on paper, always bars both",
+    )
+    max_drawdown: Fraction = Field(
+        default=0.05, description="largest fall of equity below its peak of 30 days; above it no entries for 24 hours"
+    )
+    max_daily_loss: Fraction = Field(
+        default=0.03, description="largest fall of equity since the day began; above it no entries that day"
+    )
+    timezone: Name = Field(default="UTC", description="time zone whose midnight begins the day of `max_daily_loss`")
+    max_correlated_assets: int = Field(
+        default=2, ge=1, description="most assets of one venue that may move as one after the trade"
+    )
+    correlation_threshold: Fraction = Field(
+        default=0.7, description="correlation of daily returns (30 days, either sign) from which a pair moves as one"
+    )
+    max_var: Fraction = Field(
+        default=0.05, description="largest value at risk of a day after the trade, as a fraction of equity"
+    )
+    var_confidence: Annotated[float, Field(ge=0.5, lt=1, json_schema_extra=FRACTION)] = Field(
+        default=0.95, description="share of the last 60 days that cost less than the value at risk"
+    )
+    max_volatility: Fraction = Field(
+        default=0.05, description="daily range (ATR over price) above which only sure entries keep their size"
+    )
+    volatile_confidence: Fraction = Field(
+        default=0.8, description="confidence, as a fraction, from which an entry is sure enough for such a market"
+    )
+    on_volatile: Literal["clamp", "veto"] = Field(
+        default="clamp", description="what becomes of an unsure entry there: half its size, or nothing"
+    )
+    stoploss_guard: StoplossGuardSettings = Field(
+        default_factory=StoplossGuardSettings, description="figures of the rule of that name"
+    )
+    cooldown: CooldownSettings = Field(default_factory=CooldownSettings, description="figures of the rule of that name")
+    low_profit: LowProfitSettings = Field(
+        default_factory=LowProfitSettings, description="figures of the rule of that name"
+    )
     max_concentration: Fraction = Field(
         default=0.25, description="largest share of equity in one asset after the trade"
     )
@@ -290,6 +364,15 @@ class RiskSettings(Section):
     buying_power: Fraction = Field(
         default=0.97, description="share of free cash that one order may use, so that fees and price moves still fit"
     )
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("no such time zone; names look like Europe/Berlin or UTC") from None
+        return name
 
 
 class ExecutionSettings(Section):

@@ -235,6 +235,60 @@ class VenueCursorRow(Row, table=True):
     cursor: str = Field(sa_type=Text)
 
 
+class TradingStateRow(Row, table=True):
+    """What may be traded from ``at`` on: everything (``asset`` empty) or one asset; the newest row of each holds."""
+
+    __tablename__ = "trading_states"
+    __table_args__ = (CheckConstraint("state IN ('ACTIVE', 'REDUCING', 'HALTED')", name="state"),)
+
+    seq: int = Field(primary_key=True, sa_type=WholeNumber, sa_column_kwargs={"autoincrement": False})
+    at: datetime = Field(sa_type=UtcTime)
+    asset: str = Field(sa_type=Text)
+    state: str = Field(sa_type=Text)
+    reason: str = Field(sa_type=Text)
+
+
+class EquityMarkRow(Row, table=True):
+    """What an account was worth at an instant, and how much cash had been paid in by then, net of withdrawals."""
+
+    __tablename__ = "equity_marks"
+    __table_args__ = (
+        Index("ix_equity_marks_mode_platform_account_synthetic_at", "mode", "platform", "account", "synthetic", "at"),
+        CheckConstraint("kind IN ('mark', 'breach', 'restart')", name="kind"),
+    )
+
+    mode: str = Field(sa_type=Text, primary_key=True)
+    platform: str = Field(sa_type=Text, primary_key=True)
+    account: str = Field(sa_type=Text, primary_key=True)
+    synthetic: bool = Field(primary_key=True)
+    seq: int = Field(sa_type=WholeNumber, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    at: datetime = Field(sa_type=UtcTime)
+    kind: str = Field(sa_type=Text)
+    equity: Decimal = Field(sa_type=DecimalText)
+    paid_in: Decimal | None = Field(default=None, sa_type=DecimalText)
+
+
+class ReservationRow(Row, table=True):
+    """Exposure promised to a decision, in account currency, until it is released or runs out."""
+
+    __tablename__ = "reservations"
+    __table_args__ = (Index("ix_reservations_expires_at", "expires_at"),)
+
+    decision_id: str = Field(sa_type=Identifier, primary_key=True)
+    mode: str = Field(sa_type=Text)
+    platform: str = Field(sa_type=Text)
+    account: str = Field(sa_type=Text)
+    synthetic: bool
+    asset: str = Field(sa_type=Text)
+    base: str = Field(sa_type=Text)
+    quote: str = Field(sa_type=Text)
+    kind: str = Field(sa_type=Text)
+    notional: Decimal = Field(sa_type=DecimalText)
+    at: datetime = Field(sa_type=UtcTime)
+    expires_at: datetime = Field(sa_type=UtcTime)
+    released_at: datetime | None = Field(default=None, sa_type=UtcTime)
+
+
 metadata: MetaData = Row.metadata
 
 
@@ -277,6 +331,10 @@ SQLITE_TRIGGERS = (
     _refuse("order_events_no_delete", "DELETE", "order_events", "", "order events are immutable"),
     _refuse("fills_no_update", "UPDATE", "fills", "", "fills are immutable"),
     _refuse("fills_no_delete", "DELETE", "fills", "", "fills are immutable"),
+    _refuse("trading_states_no_update", "UPDATE", "trading_states", "", "trading states are immutable"),
+    _refuse("trading_states_no_delete", "DELETE", "trading_states", "", "trading states are immutable"),
+    _refuse("equity_marks_no_update", "UPDATE", "equity_marks", "", "equity marks are immutable"),
+    _refuse("equity_marks_no_delete", "DELETE", "equity_marks", "", "equity marks are immutable"),
 )
 
 

@@ -20,6 +20,7 @@ from ffe_core.errors import SafetyRefusal, StoreError, UsageError
 from ffe_core.store.database import Database
 from ffe_core.store.ledger import Ledger
 from ffe_core.store.outcomes import Outcomes
+from ffe_core.store.risk import EquityMarks, Reservations, StateLog
 from ffe_core.store.tables import chain_head, checkpoints, decision_events, decisions, outcomes
 from ffe_core.store.types import time_text
 
@@ -131,12 +132,15 @@ class Removal:
 
 
 class Store:
-    """The decisions, their events and outcomes, and the ledger of one database."""
+    """The decisions, their events and outcomes, the ledger, and what risk remembers, of one database."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self.ledger = Ledger(database)
         self._outcomes = Outcomes(database)
+        self.states = StateLog(database)
+        self.marks = EquityMarks(database)
+        self.reservations = Reservations(database)
 
     @classmethod
     def open(cls, settings: Settings) -> Store:

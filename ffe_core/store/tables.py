@@ -11,7 +11,7 @@ from sqlalchemy import Boolean, Column, Float, Integer, MetaData, Table, Text
 from ffe_core.store.types import DecimalText, Identifier, UtcTime, WholeNumber
 
 #: Every schema that was ever released, oldest first; the last one is what this version reads and writes.
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 HEAD = REVISIONS[-1]
 
 #: What precedes the first record of a chain.
@@ -109,7 +109,6 @@ outcomes = Table(
     Column("opinions", Text, nullable=False),
 )
 
-
 orders = Table(
     "orders",
     metadata,
@@ -167,6 +166,48 @@ venue_cursors = Table(
     Column("cursor", Text, nullable=False),
 )
 
+trading_states = Table(
+    "trading_states",
+    metadata,
+    Column("seq", WholeNumber, primary_key=True, autoincrement=False),
+    Column("at", UtcTime, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+equity_marks = Table(
+    "equity_marks",
+    metadata,
+    Column("mode", Text, primary_key=True),
+    Column("platform", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("synthetic", Boolean, primary_key=True),
+    Column("seq", WholeNumber, primary_key=True, autoincrement=False),
+    Column("at", UtcTime, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("equity", DecimalText, nullable=False),
+    Column("paid_in", DecimalText),
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("decision_id", Identifier, primary_key=True),
+    Column("mode", Text, nullable=False),
+    Column("platform", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("synthetic", Boolean, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("base", Text, nullable=False),
+    Column("quote", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("notional", DecimalText, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("released_at", UtcTime),
+)
+
 #: Parents before children: the order in which rows are copied.
 COPIED = (
     checkpoints,
@@ -178,4 +219,7 @@ COPIED = (
     order_events,
     fills,
     venue_cursors,
+    trading_states,
+    equity_marks,
+    reservations,
 )

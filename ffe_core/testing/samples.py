@@ -41,6 +41,34 @@ from ffe_core.hookspecs import PluginContext
 from ffe_core.http import Doors
 from ffe_core.testing.ledger import MemoryLedgers
 
+#: what risk rules find in their context where nothing is set
+RISK_SETTINGS: Mapping[str, Any] = {
+    "rules": {
+        **dict.fromkeys(
+            ("market_hours", "freshness", "drawdown", "daily_loss", "correlation", "var", "leverage"), True
+        ),
+        **dict.fromkeys(("concentration", "volatility"), True),
+        **dict.fromkeys(("stoploss_guard", "cooldown", "low_profit"), False),
+    },
+    "fail_closed": "live",
+    "max_drawdown": 0.05,
+    "max_daily_loss": 0.03,
+    "timezone": "UTC",
+    "max_correlated_assets": 2,
+    "correlation_threshold": 0.7,
+    "max_var": 0.05,
+    "var_confidence": 0.95,
+    "max_volatility": 0.05,
+    "volatile_confidence": 0.8,
+    "on_volatile": "clamp",
+    "stoploss_guard": {"stops": 4, "within_hours": 24.0, "lock_hours": 4.0},
+    "cooldown": {"bars": 1},
+    "low_profit": {"trades": 4, "within_days": 7.0, "lock_hours": 24.0},
+    "max_concentration": 0.25,
+    "max_leverage": 5.0,
+    "entry_agreement": 0.6,
+    "decision_timeframe": "1h",
+}
 NOON = datetime(2024, 3, 6, 12, 0, tzinfo=UTC)
 PRICE = 20_000.0
 
@@ -276,7 +304,7 @@ def make_risk_context(proposal: Proposal | None = None, **changes: Any) -> RiskC
         peak_equity=before.equity,
         day_start_equity=before.equity,
         closed_trades=(),
-        settings={"entry_agreement": 0.6},
+        settings=RISK_SETTINGS,
     )
     return replace(neutral, **changes)
 

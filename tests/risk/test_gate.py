@@ -1,16 +1,62 @@
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from ffe_core import Freshness, MarketStatus, Mode, RiskContext, Ruling, RulingOutcome, TradingState
+from ffe_core import (
+    Asset,
+    ClosedTrade,
+    Freshness,
+    MarketStatus,
+    Mode,
+    Reservation,
+    RiskContext,
+    Ruling,
+    RulingOutcome,
+    Side,
+    TradingState,
+)
 from ffe_core.builtin.gate import ffe_risk_rules
 from ffe_core.risk.gate import after_trade, judge
 from ffe_core.risk.sizing import propose
+from ffe_core.settings.sections import RiskRules
+from ffe_core.testing.samples import RISK_SETTINGS
 from tests.risk.builders import AT, BTC, account, held, instrument, market, pulse, sizing, verdict
 
 D = Decimal
 RULES = tuple(ffe_risk_rules())
+ETH, LTC = Asset.parse("ETHUSD"), Asset.parse("LTCUSD")
+CROWDED = account("8000", held("0.5", "2000", asset=ETH), held("10", "100", asset=LTC))
+
+
+def days(*values):
+    """The returns of as many days, the last one yesterday."""
+    first = AT - timedelta(days=len(values))
+    return tuple((f"{first + timedelta(days=n):%Y-%m-%d}", value) for n, value in enumerate(values))
+
+
+def calm_days(count=60):
+    return days(*((-0.01, 0.012, 0.003, -0.004)[n % 4] for n in range(count)))
+
+
+def wild_days(count=60):
+    """Every fourth day costs a quarter."""
+    return days(*((-0.25, 0.3, 0.01, -0.02)[n % 4] for n in range(count)))
+
+
+def trades(*facts):
+    """Closed so many hours ago, with that result; sold by hand."""
+    return tuple(
+        ClosedTrade(
+            BTC, Side.BUY, AT - timedelta(days=20), AT - timedelta(hours=float(hours)), D(1), D(1), D(1), D(pnl), "exit"
+        )
+        for hours, pnl in facts
+    )
+
+
+def stops(*hours):
+    return tuple(replace(trade, exit_reason="stop") for trade in trades(*((hour, 1) for hour in hours)))
 
 
 def entry(**changes):
@@ -33,19 +79,38 @@ def context(proposal, **changes):
     values = dict(
         now=AT, mode=Mode.PAPER, state=TradingState.ACTIVE, before=before,
         after=after_trade(before, proposal), instrument=instrument(), market=shown, freshness=shown.freshness,
-        status=shown.status, settings={"entry_agreement": 0.6},
+        status=shown.status, settings=RISK_SETTINGS, daily_returns={"BTCUSD": CALM}, peak_equity=D(10000),
+        day_start_equity=D(10000), closed_trades=(),
     )  # fmt: skip
     return RiskContext(**{**values, **changes})
 
 
+CALM = calm_days()
 STALE = Freshness(False, "critical", 9e9, "2.50 hours", "CRITICAL: data is 2.50 hours old")
 CLOSED = MarketStatus(False, "Weekend", None, 60)
 PAUSED = MarketStatus(True, "New York", 20, None, entries_allowed=False)
+ON = {
+    **RISK_SETTINGS,
+    "rules": {**RISK_SETTINGS["rules"], "stoploss_guard": True, "cooldown": True, "low_profit": True},
+}
+UNSURE = {**RISK_SETTINGS, "on_volatile": "veto", "volatile_confidence": 0.81}
+#: what trips each rule, and no other
 TRIPPED = {
     "known_positions": {"before": account(positions_known=False)},
+    "trading_state": {"state": TradingState.REDUCING},
     "market_hours": {"status": CLOSED},
     "freshness": {"freshness": STALE},
-    "agreement": {"settings": {"entry_agreement": 1.1}},
+    "drawdown": {"peak_equity": D(10527)},
+    "daily_loss": {"day_start_equity": D(10310)},
+    "correlation": {"before": CROWDED, "daily_returns": dict.fromkeys(("BTCUSD", "ETHUSD", "LTCUSD"), CALM)},
+    "var": {"daily_returns": {"BTCUSD": wild_days()}},
+    "leverage": {"reservations": (Reservation("other", LTC, D(50000), AT),)},
+    "concentration": {"reservations": (Reservation("other", BTC, D(2500), AT),)},
+    "volatility": {"market": market(volatility=0.06), "settings": UNSURE},
+    "stoploss_guard": {"closed_trades": stops(20, 19, 18, 3), "settings": {**ON, "cooldown": {"bars": 1}}},
+    "cooldown": {"closed_trades": stops(0.5), "settings": ON},
+    "low_profit": {"closed_trades": trades(("90", -1), ("60", 1), ("30", -4), ("20", 3)), "settings": ON},
+    "agreement": {"settings": {**RISK_SETTINGS, "entry_agreement": 1.1}},
 }
 
 
@@ -57,9 +122,14 @@ def test_a_clean_entry_passes_every_rule_in_their_order():
     judgement = judge(entry(), context(entry()), RULES)
     assert not judgement.vetoed
     assert [ruling.rule for ruling in judgement.rulings] == [
-        "data_sanity", "known_positions", "market_hours", "freshness", "agreement", "tradable",
+        "data_sanity", "known_positions", "trading_state", "market_hours", "freshness", "drawdown", "daily_loss",
+        "correlation", "var", "leverage", "concentration", "volatility", "stoploss_guard", "cooldown", "low_profit",
+        "agreement", "tradable",
     ]  # fmt: skip
-    assert set(outcomes(judgement).values()) == {RulingOutcome.PASSED}
+    told = outcomes(judgement)
+    off = {name for name, outcome in told.items() if outcome is RulingOutcome.NOT_APPLICABLE}
+    assert off == {"correlation", "stoploss_guard", "cooldown", "low_profit"}
+    assert set(told.values()) == {RulingOutcome.PASSED, RulingOutcome.NOT_APPLICABLE}
 
 
 @pytest.mark.parametrize("rule", TRIPPED)
@@ -85,9 +155,21 @@ def test_a_size_that_no_venue_takes_is_vetoed():
 
 def test_exit_is_approved_while_every_limit_is_breached():
     everything = {key: value for facts in TRIPPED.values() for key, value in facts.items()}
-    judgement = judge(exit_(), context(exit_(), **everything), RULES)
+    judgement = judge(exit_(), context(exit_(), **everything, mode=Mode.LIVE), RULES)
     assert not judgement.vetoed
     assert judgement.proposal.quantity == D("0.1")
+
+
+@pytest.mark.parametrize("rule", TRIPPED)
+def test_each_rule_can_be_switched_off_where_settings_have_a_switch(rule):
+    facts = TRIPPED[rule]
+    held = facts.get("settings", RISK_SETTINGS)
+    off = {**facts, "settings": {**held, "rules": {**held["rules"], rule: False}}}
+    judgement = judge(entry(), context(entry(), **off), RULES)
+    told = next(ruling for ruling in judgement.rulings if ruling.rule == rule)
+    assert told.outcome is RulingOutcome.NOT_APPLICABLE
+    assert told.reason == f"switched off (risk.rules.{rule})"
+    assert set(RISK_SETTINGS["rules"]) == set(RiskRules.model_fields)
 
 
 def test_only_a_price_that_is_no_price_stops_an_exit():

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ffe_core import Asset, Effect, Reservation
+from ffe_core.domain.trading import quote_to_account
 from ffe_core.risk.sizing import (
     Exits,
     Kelly,
@@ -12,7 +13,6 @@ from ffe_core.risk.sizing import (
     kelly_fraction,
     position_size,
     propose,
-    quote_to_account,
     stop_fraction,
 )
 from tests.risk.builders import AT, BTC, account, held, instrument, pulse, sizing, verdict

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import threading
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from ffe_core.store import Database, LedgerEntry, LedgerKey, Store
 from ffe_core.store.backup import back_up, restore
 from ffe_core.store.chain import verify
 from ffe_core.store.copy import copy_store, ready_target, row_count
+from ffe_core.store.risk import Mark, Promise
 from ffe_core.store.tables import HEAD
 from ffe_core.testing import make_order
 from tests.store.records import START, decision_id, many, outcome, record
@@ -231,6 +233,11 @@ def test_copying_to_postgresql_and_back_gives_equal_rows(
         sqlite_store.ledger.append(replace(KEY, account=account), [entry, replace(entry, kind="fee")])
     sqlite_store.record_outcomes([outcome(0), outcome(1, gross_return=-0.0), outcome(0, kind=OutcomeKind.TRADE)])
     trade(sqlite_store)
+    sqlite_store.states.append("", "HALTED", "drill")
+    sqlite_store.states.append("BTCUSD", "REDUCING", "no stop ✓")
+    sqlite_store.marks.append(KEY, Mark(START, Decimal("10000.000000000000000001"), None))
+    exposed = Promise("d", "BTCUSD", "BTC", "USD", "crypto", Decimal("0.10"), START, START + timedelta(minutes=5))
+    sqlite_store.reservations.add(KEY, exposed, list)
     heard: list[int] = []
 
     with Database.at(postgres_url) as server, Database.open(None, tmp_path / "back") as back:
@@ -250,9 +257,12 @@ def test_copying_to_postgresql_and_back_gives_equal_rows(
             "order_events": 2,
             "fills": 1,
             "venue_cursors": 1,
+            "trading_states": 2,
+            "equity_marks": 1,
+            "reservations": 1,
             "chain_head": 1,
         }
-        assert sum(heard) == row_count(server) == 1021
+        assert sum(heard) == row_count(server) == 1025
         assert verify(Store(server)) == verify(Store(back)) == verify(sqlite_store)
         Store(server).append(record(5000))
         assert verify(Store(server)).ok

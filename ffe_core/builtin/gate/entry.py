@@ -1,0 +1,63 @@
+"""What the rules on entries have in common: exits pass, a rule can be switched off, and a finding is signed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from ffe_core import Proposal, RiskContext, Ruling, RulingOutcome
+
+type Judge = Callable[[Proposal, RiskContext], Ruling]
+type Inputs = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRule:
+    """A rule that judges entries alone. ``judge`` leaves its finding unsigned.
+
+    ``risk.rules.NAME`` in the settings switches a rule off, where that key is there.
+    """
+
+    name: str
+    judge: Judge
+
+    def check(self, proposal: Proposal, context: RiskContext) -> Ruling:
+        if proposal.is_exit:
+            finding = passed("exits always pass")
+        elif not context.settings.get("rules", {}).get(self.name, True):
+            finding = not_applicable(f"switched off (risk.rules.{self.name})")
+        else:
+            finding = self.judge(proposal, context)
+        return replace(finding, rule=self.name)
+
+
+def passed(reason: str = "", inputs: Inputs | None = None) -> Ruling:
+    return Ruling("", RulingOutcome.PASSED, reason, inputs=inputs or {})
+
+
+def vetoed(reason: str, inputs: Inputs | None = None) -> Ruling:
+    return Ruling("", RulingOutcome.VETOED, reason, inputs=inputs or {})
+
+
+def unavailable(reason: str, inputs: Inputs | None = None) -> Ruling:
+    return Ruling("", RulingOutcome.UNAVAILABLE, reason, inputs=inputs or {})
+
+
+def not_applicable(reason: str) -> Ruling:
+    return Ruling("", RulingOutcome.NOT_APPLICABLE, reason)
+
+
+def clamped(reason: str, before: Decimal, after: Decimal, inputs: Inputs | None = None) -> Ruling:
+    return Ruling("", RulingOutcome.CLAMPED, reason, before, after, inputs or {})
+
+
+def exact(value: float | Decimal) -> Decimal:
+    """The decimal that a setting was written as, not the float next to it."""
+    return value if isinstance(value, Decimal) else Decimal(repr(value))
+
+
+def percent(share: Decimal | float) -> str:
+    """``5%`` for 0.05: as many digits as it takes, up to four."""
+    return f"{share * 100:.4f}".rstrip("0").rstrip(".") + "%"
