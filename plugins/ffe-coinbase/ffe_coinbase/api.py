@@ -12,7 +12,7 @@ from ffe_coinbase.credentials import Signer, has_key, signer_of
 from ffe_coinbase.parse import listed, mapping, text
 from ffe_coinbase.settings import CoinbaseSettings
 from ffe_core import Clock, TokenBucket
-from ffe_core.http import BadStatus, Door, Doors, HttpError
+from ffe_core.http import BadReply, BadStatus, Door, Doors, HttpError
 
 PREFIX = "/api/v3/brokerage"
 #: largest answer; a list of all products takes some two megabytes
@@ -85,18 +85,26 @@ class Api:
         return mapping(self._open().post(PREFIX + path, body, headers=headers).json(), "the answer")
 
     def pages(
-        self, path: str, member: str, params: Mapping[str, object] | None = None, *, most: int = PAGES
+        self, path: str, member: str, params: Mapping[str, object] | None = None, *, most: int | None = None
     ) -> Iterator[Mapping[str, Any]]:
-        """The rows of all pages. Ends without a cursor, at one that stands still, and where the venue says so."""
+        """The rows of all pages, or of the first ``most``.
+
+        Raises ``BadReply`` for a list that cannot be read to its end: what is not on it must not pass for absent.
+        """
         cursor = ""
-        for _ in range(most):
+        for _ in range(PAGES if most is None else most):
             found = self.get(path, {"limit": PAGE, **(params or {}), **({"cursor": cursor} if cursor else {})})
-            yield from (mapping(row, f"a row of {member}") for row in listed(found, member))
+            rows = listed(found, member)
+            yield from (mapping(row, f"a row of {member}") for row in rows)
             following = text(found, "cursor")
-            # Fills are told without has_next.
-            if found.get("has_next", True) is not True or not following or following == cursor:
+            # Fills are told without has_next; their last page has no cursor.
+            if found.get("has_next", bool(following) and bool(rows)) is not True:
                 return
+            if not following or following == cursor:
+                raise BadReply(f"Coinbase says that {member} go on, and not where")
             cursor = following
+        if most is None:
+            raise BadReply(f"Coinbase's list of {member} does not end within {PAGES} pages")
 
     def redact(self, said: str) -> str:
         return self._open().redact(said)

@@ -68,6 +68,8 @@ BEFORE = timedelta(seconds=60)
 #: an order that was sent this recently may not show itself yet
 RECENT = timedelta(seconds=60)
 LOOKS = 3
+#: an exit under the same id may have been sent this long ago
+RESENT = timedelta(days=7)
 #: statuses by which the venue says that it did not take what was sent
 REFUSING = frozenset({400, 401, 403, 404, 422, 429})
 DUPLICATE = "DUPLICATE_CLIENT_ORDER_ID"
@@ -112,7 +114,7 @@ class Desk:
         with self._before_sending():
             product = product_of(position.asset)
             quantity = self._closable(position, product)
-        order = _exit(position, quantity or abs(position.quantity), client_order_id, OrderType.MARKET)
+        order = self._exit(position, quantity or abs(position.quantity), client_order_id, OrderType.MARKET)
         if not quantity:
             return self._nothing_left(order, product)
         return self.submit(order, product_of)
@@ -127,8 +129,22 @@ class Desk:
     ) -> OrderReport:
         if stop is None and target is None:
             raise Refused("a protection needs a stop or a target")
-        order = _exit(position, abs(position.quantity), client_order_id, OrderType.BRACKET)
+        order = self._exit(position, abs(position.quantity), client_order_id, OrderType.BRACKET)
         return self.submit(replace(order, stop_price=stop, target_price=target), product_of)
+
+    def _exit(self, position: Position, quantity: Decimal, client_order_id: str, kind: OrderType) -> Order:
+        return Order(
+            client_order_id=client_order_id,
+            decision_id="",
+            leg="close" if kind is OrderType.MARKET else "protection",
+            asset=position.asset,
+            side=Side.SELL if position.quantity > 0 else Side.BUY,
+            quantity=quantity,
+            effect=Effect.CLOSE,
+            type=kind,
+            reduce_only=True,
+            created_at=self.context.clock.now() - RESENT,
+        )
 
     def _send(self, order: Order, product: str, placement: Placement) -> OrderReport:
         try:
@@ -384,17 +400,3 @@ class Desk:
                 raise PlatformError(f"coinbase tells of fills of order {venue_id} and does not show the order")
             found[venue_id] = row.client_id
         return found
-
-
-def _exit(position: Position, quantity: Decimal, client_order_id: str, kind: OrderType) -> Order:
-    return Order(
-        client_order_id=client_order_id,
-        decision_id="",
-        leg="close" if kind is OrderType.MARKET else "protection",
-        asset=position.asset,
-        side=Side.SELL if position.quantity > 0 else Side.BUY,
-        quantity=quantity,
-        effect=Effect.CLOSE,
-        type=kind,
-        reduce_only=True,
-    )

@@ -199,6 +199,27 @@ def test_while_the_venue_does_not_answer_find_never_says_no(server: CoinbaseStan
             venue.find(order)
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        {"orders": [], "has_next": True, "cursor": ""},
+        {"orders": [], "has_next": True},
+        {"orders": [], "has_next": True, "cursor": "for ever"},
+    ],
+)
+def test_a_list_that_cannot_be_read_to_its_end_is_no_no(
+    page: dict[str, Any], server: CoinbaseStandIn, platform: Make
+) -> None:
+    server.faults.append(Fault("/batch", Canned(page), times=9))
+    with pytest.raises(PlatformError, match="go on, and not where"):
+        platform().find(make_order())
+
+
+def test_fills_end_at_a_page_without_rows_whatever_its_cursor(server: CoinbaseStandIn, platform: Make) -> None:
+    server.faults.append(Fault("/fills", Canned({"fills": [], "cursor": "left over"})))
+    assert platform().fills(None)[0] == []
+
+
 def test_a_lost_cancel_is_in_doubt_and_asked_once(platform: Make) -> None:
     for answer in (None, BROKEN, Canned([]), Canned({"results": []}), Canned({})):
         with CoinbaseStandIn() as standing:
