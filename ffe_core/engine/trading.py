@@ -36,6 +36,8 @@ from ffe_core.engine.decide import DecisionInputs, risk_context
 from ffe_core.errors import FfeError, PlatformError, Refused, SafetyRefusal, UsageError
 from ffe_core.execution.journal import Journal, client_order_id
 from ffe_core.execution.reconcile import Reconciled, Reconciler
+from ffe_core.execution.trades import round_trips
+from ffe_core.learning.scoring import trade_outcome
 from ffe_core.ports import FlatAccount, MarkToMarket, Platform
 from ffe_core.risk.gate import is_tradable, judge, shrink
 from ffe_core.risk.sizing import propose
@@ -315,6 +317,7 @@ class Trading:
         remarks = tuple(self._lift_protection(venue, asset))
         now = venue.platform.portfolio().position(asset)
         if now is None:
+            self._keep_outcomes(venue)
             return Executed(None, (), None, (*remarks, "the position was gone before it had to be closed"))
         order = Order(
             client_order_id=client_order_id(decision_id, leg),
@@ -335,6 +338,7 @@ class Trading:
         )
         if entry.state is OrderState.REJECTED:
             raise Refused(f"{venue.platform.name} refused to close {asset}: {entry.events[-1].reason}")
+        self._keep_outcomes(venue)
         return Executed(entry, tuple(self.journal.fills(order.client_order_id)), None, remarks)
 
     def _lift_protection(self, venue: Venue, asset: Asset) -> Iterator[str]:
@@ -474,8 +478,26 @@ class Trading:
         return Venue(platform, key, reconciler, held)
 
     def reconcile(self, synthetic: bool = False) -> Reconciled:
-        """Asks the venue about every open order and for every new fill."""
-        return self.venue(synthetic).reconciler.all()
+        """Asks the venue about every open order and for every new fill; keeps what came of positions that are gone."""
+        venue = self.venue(synthetic)
+        found = venue.reconciler.all()
+        self._keep_outcomes(venue)
+        return found
+
+    def _keep_outcomes(self, venue: Venue) -> None:
+        """What came of decisions whose position has come and gone, once each, and told to who listens."""
+        entries = self.journal.of_account(venue.key)
+        ids = {entry.order.client_order_id for entry in entries}
+        fills = [fill for fill in self.journal.fills() if fill.client_order_id in ids]
+        outcomes = []
+        for trip in round_trips(entries, fills):
+            try:
+                outcomes.append(trade_outcome(self.engine.store.get(trip.decision_id).decision, trip))
+            except UsageError:
+                # Its decision was pruned: there is nobody left to learn from it.
+                continue
+        for outcome in self.engine.store.record_outcomes(outcomes):
+            self.engine.registry.emit("ffe_trade_closed", outcome=outcome)
 
     def accounts(self) -> list[Holdings]:
         """What is held, at the newest prices: in paper mode real and synthetic money apart, in live mode the venue's.

@@ -19,9 +19,8 @@ from ffe_core.domain.ledger import LedgerKey
 from ffe_core.domain.trading import Fill, Order, OrderReport, OrderState
 from ffe_core.errors import SafetyRefusal, StoreError
 from ffe_core.store.database import Database
-from ffe_core.store.orders import JournalEntry, OrderBook, OrderEvent
+from ffe_core.store.orders import JournalEntry, OrderBook, OrderEvent, of_account
 from ffe_core.store.tables import fills as fill_rows
-from ffe_core.store.tables import orders as order_rows
 
 #: the namespace of client order ids: the same decision and leg give the same id on every machine
 NAMESPACE = uuid.UUID("5b0f6b8e-3d0c-5c53-9f0b-7d5a2f6e1c44")
@@ -164,12 +163,10 @@ class Journal:
         with self._database.reading() as connection:
             return OrderBook(connection).entries(limit=limit)
 
-    def of_asset(self, key: LedgerKey, asset: str) -> list[JournalEntry]:
-        """Everything that one account ever ordered of an asset, oldest first."""
-        from ffe_core.store.orders import of_account
-
+    def of_account(self, key: LedgerKey) -> list[JournalEntry]:
+        """Everything that one account ever ordered, oldest first."""
         with self._database.reading() as connection:
-            return OrderBook(connection).entries(of_account(key), order_rows.c.asset == asset)
+            return OrderBook(connection).entries(of_account(key))
 
     def fills(self, client_order_id: str | None = None) -> list[Fill]:
         """Fills in the order of their time; of one order, or all."""

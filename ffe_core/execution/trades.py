@@ -8,7 +8,8 @@ from datetime import datetime
 from decimal import Decimal, localcontext
 
 from ffe_core.domain.assets import Asset
-from ffe_core.domain.trading import ZERO, ClosedTrade, Fill, Side
+from ffe_core.domain.trading import ZERO, ClosedTrade, Fill, Order, OrderType, Side
+from ffe_core.store.orders import JournalEntry
 
 #: digits enough that no product or sum of real amounts is ever rounded before the result is
 _EXACT = 80
@@ -72,3 +73,70 @@ def _closed(held: _Open, fill: Fill, quantity: Decimal, fee: Decimal, reasons: M
         pnl=(sign * quantity * (fill.price - entry) - fees).quantize(_STEP),
         exit_reason=reasons.get(fill.client_order_id, ""),
     )
+
+
+def exit_reasons(entries: Iterable[JournalEntry], fills: Iterable[Fill]) -> dict[str, str]:
+    """Client order id to why it was sent: ``stop`` or ``target`` for a protection, else its leg."""
+    orders = {entry.order.client_order_id: entry.order for entry in entries}
+    return {
+        fill.client_order_id: _reason(orders[fill.client_order_id], fill)
+        for fill in fills
+        if fill.client_order_id in orders
+    }
+
+
+def _reason(order: Order, fill: Fill) -> str:
+    stop, target = order.stop_price, order.target_price
+    if order.type not in (OrderType.STOP, OrderType.BRACKET) or stop is None:
+        return order.leg
+    if target is None:
+        return "stop"
+    return "target" if abs(fill.price - target) < abs(fill.price - stop) else "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """A position from flat to flat: the decision that opened it, and what it earned in quote currency.
+
+    ``cost`` is what was paid for what was opened, fees apart; ``pnl`` is net of all fees.
+    """
+
+    decision_id: str
+    asset: Asset
+    side: Side
+    closed_at: datetime
+    cost: Decimal
+    fees: Decimal
+    pnl: Decimal
+    exit_reason: str
+
+
+def round_trips(entries: Iterable[JournalEntry], fills: Iterable[Fill]) -> list[RoundTrip]:
+    """Positions of one account that came and went, oldest first; what no decision opened is left out."""
+    held = list(entries)
+    told = list(fills)
+    opened_by = {entry.order.client_order_id: entry.order.decision_id for entry in held}
+    reasons = exit_reasons(held, told)
+    made: list[RoundTrip] = []
+    running: dict[str, list[Fill]] = {}
+    quantities: dict[str, Decimal] = {}
+    for fill in sorted(told, key=lambda fill: (fill.at, fill.venue_fill_id)):
+        symbol = fill.asset.symbol
+        running.setdefault(symbol, []).append(fill)
+        quantities[symbol] = quantities.get(symbol, ZERO) + fill.side.sign * fill.quantity
+        if quantities[symbol] == 0:
+            some = running.pop(symbol)
+            decision_id = opened_by.get(some[0].client_order_id)
+            if decision_id is not None:
+                made.append(_round_trip(decision_id, some, reasons.get(fill.client_order_id, "")))
+    return made
+
+
+def _round_trip(decision_id: str, fills: list[Fill], reason: str) -> RoundTrip:
+    first, last = fills[0], fills[-1]
+    with localcontext(prec=_EXACT):
+        fees = sum((one.fee for one in fills if one.fee_currency in ("", one.asset.quote)), ZERO)
+        flow = sum((-one.side.sign * one.quantity * one.price for one in fills), ZERO)
+        cost = sum((one.quantity * one.price for one in fills if one.side is first.side), ZERO)
+        pnl = (flow - fees).quantize(_STEP)
+    return RoundTrip(decision_id, first.asset, first.side, last.at, cost, fees, pnl, reason)

@@ -17,6 +17,7 @@ from ffe_core.errors import DataError, StoreError, UsageError
 from ffe_core.learning.outcomes import ForwardReturn, forward_return
 
 if TYPE_CHECKING:
+    from ffe_core.execution.trades import RoundTrip
     from ffe_core.store import Store, StoredRecord
 
 #: Calendar time may be this many times trading time: an hourly stock trades 7 of 24 hours on 5 of 7 days.
@@ -115,6 +116,29 @@ def outcome_of(question: Question, forward: ForwardReturn) -> Outcome:
         calibratable=tuple(
             vote.provider for vote in votes if vote.calibratable and vote.horizon in (None, question.horizon)
         ),
+        verdict_action=None if wanted is None else Action(wanted),
+        raw_confidence=decision.raw_confidence,
+    )
+
+
+def trade_outcome(decision: Decision, trip: RoundTrip) -> Outcome:
+    """What came of a decision whose position has come and gone; fractions of what was paid for it."""
+    votes = [opinion for opinion in decision.opinions if opinion.is_vote and opinion.action is not None]
+    wanted = decision.ensemble_metadata.get("verdict_action")
+    return Outcome(
+        decision_id=decision.id,
+        asset=trip.asset,
+        resolved_at=trip.closed_at,
+        action=decision.action,
+        gross_return=float((trip.pnl + trip.fees) / trip.cost),
+        net_return=float(trip.pnl / trip.cost),
+        pnl=trip.pnl,
+        exit_reason=trip.exit_reason,
+        provider_actions={vote.provider: vote.action for vote in votes if vote.action is not None},
+        provider_confidences={vote.provider: vote.confidence for vote in votes},
+        kind=OutcomeKind.TRADE,
+        synthetic=decision.market.synthetic,
+        as_of=decision.as_of,
         verdict_action=None if wanted is None else Action(wanted),
         raw_confidence=decision.raw_confidence,
     )

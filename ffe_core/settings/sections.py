@@ -218,7 +218,8 @@ class CassetteSettings(Section):
 class EnsembleSettings(Section):
     strategy: Name = Field(default="weighted", description="how opinions become a verdict; plugins may bring more")
     weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
-        default_factory=dict, description="weight per provider; one that is not named weighs 1"
+        default_factory=dict,
+        description="weight per provider; one that is not named weighs as much as the named ones on average",
     )
     min_local_providers: int = Field(
         default=3,

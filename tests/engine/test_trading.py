@@ -100,6 +100,10 @@ def test_on_paper_a_decision_becomes_a_protected_position_and_cash_again(desk):
     fills = desk.trading.journal.fills()
     (trade,) = closed_trades(fills)
     assert abs(desk.portfolio().cash - 10_000 - trade.pnl) < Decimal("1E-8")
+    (outcome,) = desk.engine.store.outcomes(until=desk.clock.now(), limit=9, synthetic=True)
+    assert (outcome.decision_id, outcome.kind.value, outcome.exit_reason) == (decision.id, "trade", "close")
+    assert outcome.pnl == trade.pnl
+    assert outcome.net_return == pytest.approx(float(trade.pnl / (fill.quantity * fill.price)))
 
 
 def test_what_is_planned_says_what_it_costs_and_what_may_be_lost(desk):
@@ -338,6 +342,13 @@ def test_a_stop_that_filled_meanwhile_is_found_and_nothing_is_sold_twice(market)
     market.trading.reconcile()
     assert market.trading.journal.open() == []
     assert [fill.side.value for fill in market.trading.journal.fills()] == ["BUY", "SELL"]
+    (outcome,) = market.engine.store.outcomes(until=market.clock.now() + timedelta(days=1), limit=9, synthetic=False)
+    assert outcome.exit_reason == "stop"
+    assert outcome.pnl < 0
+    market.trading.reconcile()
+    assert (
+        len(market.engine.store.outcomes(until=market.clock.now() + timedelta(days=1), limit=9, synthetic=False)) == 1
+    )
 
 
 def test_a_price_that_ran_away_is_not_chased(market):
