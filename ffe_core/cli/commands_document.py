@@ -58,6 +58,7 @@ SHAPES: dict[str, str] = {
         "files[file asset_pair timeframe bars first last verdict usable repairs[kind count row column text]"
         " remarks[kind count row column text] refusals[kind count row column text]] refused"
     ),
+    "data fetch": "path asset_pair timeframe source bars first last fingerprint replaced[]",
     "data import": (
         "path asset_pair timeframe bars first last fingerprint replaced[] verdict repairs[kind count row column text]"
         " remarks[kind count row column text]"
@@ -68,8 +69,15 @@ SHAPES: dict[str, str] = {
         "decision_id platform asset_pair side quantity effect price stop_price target_price fee worst_loss"
         " rulings[rule outcome reason before after]"
     ),
+    "keys list": "keys[key set origin description] file",
+    "keys rm": "key file",
+    "keys set": "key file",
     "orders": f"orders[{_ORDER}] problems[]",
     "orders cancel": f"orders[{_ORDER}] errors[]",
+    "pnl": (
+        "by rows[venue synthetic currency day trades wins pnl best worst] trades[venue synthetic asset_pair side"
+        " opened_at closed_at quantity entry_price exit_price pnl exit_reason] file"
+    ),
     "positions": (
         f"accounts[{_ACCOUNT} positions[asset_pair quantity entry_price price value unrealised unrealised_fraction"
         " stop_price target_price opened_at]] file"

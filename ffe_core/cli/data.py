@@ -11,11 +11,13 @@ import click
 
 from ffe_core.cli.instants import Instant
 from ffe_core.cli.output import clean, foreign
-from ffe_core.cli.session import Session, group
+from ffe_core.cli.session import Session, group, stderr_is_terminal
 from ffe_core.domain.assets import Asset, AssetKind, Timeframe
 from ffe_core.errors import BadData, FfeError, NoData, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from ffe_core.domain.market import Candles
@@ -31,7 +33,7 @@ TIMEFRAME = click.Choice([frame.value for frame in Timeframe])
 
 @group(name="data")
 def data(session: Session) -> None:
-    """List, check, import and print market data."""
+    """List, check, import, fetch and print market data."""
 
 
 # --- list ------------------------------------------------------------------------------------------------------------
@@ -278,6 +280,109 @@ def _folder(session: Session) -> Path:
     folder = folder_of(section, session.settings.paths.data)
     assert folder is not None  # noqa: S101 - the paths of settings always have a data folder
     return folder
+
+
+# --- fetch -----------------------------------------------------------------------------------------------------------
+
+#: bars of one question to a source: little enough to show progress, and each answer is kept before the next is asked
+PAGE = 5000
+
+
+@data.command()
+@click.argument("asset", metavar="ASSET")
+@click.option("--source", required=True, metavar="NAME", help="Where the bars come from.")
+@click.option("--timeframe", type=TIMEFRAME, help="Length of a bar; default: the decision timeframe.")
+@click.option("--start", type=Instant("first"), required=True, metavar="ISO", help="First bar's open.")
+@click.option("--end", type=Instant("after"), metavar="ISO", help="Nothing at or after it; default: now.")
+@click.option("--replace", is_flag=True, help="Take the place of files that the new bars cover.")
+def fetch(
+    session: Session,
+    asset: str,
+    source: str,
+    timeframe: str | None,
+    start: datetime,
+    end: datetime | None,
+    replace: bool,
+) -> None:
+    """Fetch the complete bars of a span into the data folder, which the source `files` reads.
+
+    Bars are asked for page by page, and pages that were had before are not asked for again: a run that was cut short
+    goes on where it stopped.
+    """
+    from ffe_core.domain.clock import from_ms
+    from ffe_core.market.folder import store_candles
+
+    engine = session.engine
+    held, frame = engine.asset(asset), Timeframe(timeframe) if timeframe else engine.settings.decision.timeframe
+    now = engine.clock.now()
+    until = now if end is None or end > now else end
+    if start >= until:
+        raise UsageError(f"--start {start:%Y-%m-%dT%H:%M:%SZ} is not before {until:%Y-%m-%dT%H:%M:%SZ}")
+    pages = _pages(session, held, frame, source, start, until)
+    found = joined(pages)
+    if found.synthetic:
+        raise UsageError(f"{source} invents its prices; they are not kept beside real ones", hint="name another source")
+    stored = store_candles(_folder(session), found, replace=replace)
+    row = {
+        "path": str(stored.path),
+        "asset_pair": held.symbol,
+        "timeframe": frame,
+        "source": found.source,
+        "bars": len(found),
+        "first": from_ms(found.time[0]),
+        "last": from_ms(found.time[-1]),
+        "fingerprint": found.fingerprint,
+        "replaced": [str(other) for other in stored.replaced],
+    }
+    span = f"{_minute(from_ms(found.time[0]))} to {_minute(from_ms(found.time[-1]))}"
+    session.emit(
+        row,
+        lambda console: console.print(
+            f"{held} {frame}: {len(found):,} bars, {span}\nstored as {clean(stored.path)}", markup=False, soft_wrap=True
+        ),
+    )
+
+
+def _pages(
+    session: Session, asset: Asset, frame: Timeframe, source: str, start: datetime, until: datetime
+) -> list[Candles]:
+    """One series a page; a page without bars, such as a weekend's, is passed over."""
+    from rich.progress import Progress
+
+    feed = session.engine.feed_of(source)
+    step, at = frame.timedelta * PAGE, start
+    found: list[Candles] = []
+    nothing: NoData | None = None
+    hidden = session.quiet or session.json or not stderr_is_terminal()
+    with Progress(console=session.error_console, transient=True, disable=hidden) as progress:
+        task = progress.add_task(f"{asset} {frame}", total=max(1, -(-(until - start) // step)))
+        while at < until:
+            try:
+                found.append(feed.span(asset, frame, start=at, end=min(until, at + step)))
+            except NoData as error:
+                nothing = error
+            at += step
+            progress.advance(task)
+    if not found and nothing is not None:
+        raise nothing
+    return found
+
+
+def joined(pages: Sequence[Candles]) -> Candles:
+    """Pages that follow one another, as one series."""
+    from ffe_core.domain.market import COLUMNS, Candles
+
+    first = pages[0]
+    columns = {name: [value for page in pages for value in getattr(page, name)] for name in ("time", *COLUMNS)}
+    return Candles.of(
+        first.asset,
+        first.timeframe,
+        first.source,
+        **columns,
+        synthetic=first.synthetic,
+        fetched_at=pages[-1].fetched_at,
+        day_boundary=first.day_boundary,
+    )
 
 
 # --- candles ---------------------------------------------------------------------------------------------------------

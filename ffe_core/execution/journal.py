@@ -158,8 +158,8 @@ class Journal:
         with self._database.reading() as connection:
             return OrderBook(connection).open(key)
 
-    def latest(self, limit: int = 20) -> list[JournalEntry]:
-        """The newest orders, oldest of them first."""
+    def latest(self, limit: int | None = 20) -> list[JournalEntry]:
+        """The newest orders, or all of them, oldest first."""
         with self._database.reading() as connection:
             return OrderBook(connection).entries(limit=limit)
 

@@ -139,6 +139,8 @@ def test_every_command_prints_the_object_that_the_document_describes(ffe: Ffe, t
         "close": ["close", "--all"],
         "orders cancel": ["orders", "cancel", "--all"],
         "balance": ["balance"],
+        "pnl": ["pnl"],
+        "keys list": ["keys", "list"],
         "approve": ["approve", first["id"], "no"],
         "analyze": ["analyze", "BTCUSD", "--at", AT, "--indicator", "willr"],
         "analyze ASSET ASSET": ["analyze", "BTCUSD", "ETHUSD", "--at", AT],
@@ -154,6 +156,7 @@ def test_every_command_prints_the_object_that_the_document_describes(ffe: Ffe, t
         "data candles": ["data", "candles", "BTCUSD", "--limit", "3"],
         "data check": ["data", "check", str(bars)],
         "data import": ["data", "import", str(bars)],
+        "data fetch": ["data", "fetch", "BTCUSD", "--source", "files", "--start", "2025-03-01", "--replace"],
         "data list": ["data", "list"],
         "db status": ["db", "status"],
         "db upgrade": ["db", "upgrade"],
@@ -185,6 +188,6 @@ def test_every_command_prints_the_object_that_the_document_describes(ffe: Ffe, t
         "history prune": ["history", "prune", "--keep", "1", "--yes"],
         "history wipe": ["history", "wipe", "--yes"],
     }
-    assert set(SHAPES) - set(tried) == {"plugins check"}
+    assert set(SHAPES) - set(tried) == {"plugins check", "keys set", "keys rm"}
     for invocation, arguments in tried.items():
         hold(ffe(*arguments, "--json").data, *parse(SHAPES[invocation]), path=invocation)
