@@ -214,6 +214,8 @@ class Position:
     target_price: Decimal | None = None
     #: which of several venues holds it, where one portfolio stands for several; empty for the portfolio's own
     venue: str = ""
+    #: what a unit of quote currency is worth in the account's, by the venue's own word; unset: by the pair's price
+    rate: Decimal | None = None
 
     @property
     def is_long(self) -> bool:
@@ -228,8 +230,8 @@ class Position:
         return self.quantity * (self.price - self.entry_price)
 
     def value_in(self, currency: str) -> Decimal | None:
-        """Signed worth in ``currency``; ``None`` where the position's own price cannot tell."""
-        rate = quote_to_account(self.asset, self.price, currency)
+        """Signed worth in ``currency``, the account's; ``None`` where neither its rate nor its own price can tell."""
+        rate = quote_to_account(self.asset, self.price, currency) if self.rate is None else self.rate
         return None if rate is None else self.market_value * rate
 
 
@@ -255,7 +257,9 @@ class Portfolio:
     def equity(self) -> Decimal | None:
         if self.cash is None or not self.positions_known:
             return None
-        return self.cash + sum((position.market_value for position in self.positions), ZERO)
+        values = [position.value_in(self.currency) for position in self.positions]
+        known = [value for value in values if value is not None]
+        return self.cash + sum(known, ZERO) if len(known) == len(values) else None
 
     def position(self, asset: Asset) -> Position | None:
         return next((held for held in self.positions if held.asset.symbol == asset.symbol and held.quantity), None)

@@ -111,14 +111,17 @@ def after_trade(before: Portfolio | None, proposal: Proposal, instrument: Instru
     held = before.position(proposal.asset)
     now = held.quantity if held else Decimal(0)
     change = _signed(proposal, now)
-    rate = quote_to_account(proposal.asset, proposal.entry_price, before.currency)
+    rate = held.rate if held else None
+    if rate is None:
+        rate = quote_to_account(proposal.asset, proposal.entry_price, before.currency)
     if rate is None:
         return None
     others = tuple(position for position in before.positions if position is not held)
     left = now + change
     price = proposal.entry_price
     venue = held.venue if held else instrument.venue if instrument else ""
-    kept = (Position(proposal.asset, left, held.entry_price if held else price, price, venue=venue),) if left else ()
+    entry = held.entry_price if held else price
+    kept = (Position(proposal.asset, left, entry, price, venue=venue, rate=rate),) if left else ()
     return replace(before, cash=before.cash - change * price * rate, positions=others + kept, buying_power=None)
 
 

@@ -237,6 +237,20 @@ def test_the_portfolio_after_the_trade_keeps_its_equity():
     assert after.position(BTC).quantity == proposal.quantity
 
 
+def test_a_position_in_another_currency_counts_in_the_accounts():
+    pounds = replace(held("10000", "0.85", asset=Asset.parse("EURGBP")), rate=D("1.25"))
+    before = account("89375", pounds)
+    # Ten thousand euros at 0.85 are 8500 pounds, at 1.25 dollars each 10 625 dollars.
+    assert (pounds.market_value, pounds.value_in("USD"), before.equity) == (8_500, 10_625, 100_000)
+    assert after_trade(before, entry()).equity == before.equity
+    assert account("89375", replace(pounds, rate=None)).equity is None
+
+
+def test_yen_are_worth_what_their_own_pair_says():
+    yen = held("10000", "150", asset=Asset.parse("USDJPY"))
+    assert abs(account("90000", yen).equity - 100_000) < D("1E-20")
+
+
 def test_nothing_to_do_is_judged_by_nobody():
     hold = entry(verdict=verdict("HOLD"))
     assert judge(hold, context(hold), RULES).rulings == ()

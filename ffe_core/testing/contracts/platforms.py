@@ -193,13 +193,13 @@ class PlatformContract(Contract):
         self.bought(venue)
         found, mid = venue.portfolio(), venue.quote(self.parsed).mid
         position = self.position(venue)
+        worth = sum((held.value_in(found.currency) or ZERO for held in found.positions), ZERO)
         require(
             abs(position.price - mid) <= mid * Decimal("0.01"),
             f"the position is marked at {position.price}, the quote is {mid}",
         )
         require(
-            found.cash is not None
-            and found.equity == found.cash + sum((p.market_value for p in found.positions), ZERO),
+            found.cash is not None and found.equity == found.cash + worth,
             f"equity {found.equity} is not cash {found.cash} and positions",
         )
 
