@@ -1,4 +1,4 @@
-"""OANDA for ffe: candles and quotes of forex pairs and metals, through the v20 API."""
+"""OANDA for ffe: candles and quotes of forex pairs and metals, and a platform that trades them, by the v20 API."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ffe_core import hookimpl
 
 if TYPE_CHECKING:
-    from ffe_core import DataSource, PluginContext
+    from ffe_core import DataSource, Platform, PluginContext
     from ffe_oanda.settings import OandaSettings
 
 
@@ -24,3 +24,10 @@ def ffe_data_sources(settings: OandaSettings, context: PluginContext) -> Iterabl
     from ffe_oanda.source import OandaSource
 
     return [OandaSource(settings, context)]
+
+
+@hookimpl
+def ffe_platforms(settings: OandaSettings, context: PluginContext) -> Iterable[Platform]:
+    from ffe_oanda.platform import OandaPlatform
+
+    return [OandaPlatform(settings, context)]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from ffe_core import FixedClock, PluginContext, Timeframe
-from ffe_core.testing import DataSourceContract, QuoteSourceContract, make_context
+from ffe_core.testing import DataSourceContract, PlatformContract, QuoteSourceContract, make_context
 from ffe_core.testing.loopback import Canned
+from ffe_oanda.platform import OandaPlatform
 from ffe_oanda.settings import OandaSettings
 from ffe_oanda.source import OandaSource
 from ffe_oanda.standin import ACCOUNT, TOKEN, Fault, OandaStandIn
@@ -45,6 +48,30 @@ def make_failing_source() -> OandaSource:
     return OandaSource(_settings(server), _context(server))
 
 
+def make_platform() -> OandaPlatform:
+    """An account of its own each, at a market that stands still."""
+    server = OandaStandIn()
+    server.market.fixed["EUR_USD"] = Decimal("1.10000")
+    return _platform(server)
+
+
+def make_losing_platform() -> OandaPlatform:
+    server = OandaStandIn()
+    server.market.fixed["EUR_USD"] = Decimal("1.10000")
+    server.faults.append(Fault("POST .*/orders", lambda answer: replace(answer, reset=True), acts=True))
+    return _platform(server)
+
+
+def make_platform_without_venue() -> OandaPlatform:
+    server = OandaStandIn()
+    server.close()
+    return _platform(server)
+
+
+def _platform(server: OandaStandIn) -> OandaPlatform:
+    return OandaPlatform(_settings(server), _context(server), sleep=lambda _: None)
+
+
 class Candles(DataSourceContract):
     factory = staticmethod(make_source)
     failing = staticmethod(make_failing_source)
@@ -61,3 +88,12 @@ class Quotes(QuoteSourceContract):
     factory = staticmethod(make_source)
     asset = "EURUSD"
     secrets = (TOKEN, ACCOUNT)
+
+
+class Trading(PlatformContract):
+    factory = staticmethod(make_platform)
+    losing = staticmethod(make_losing_platform)
+    down = staticmethod(make_platform_without_venue)
+    asset = "EURUSD"
+    price = Decimal("1.1")
+    secrets = (TOKEN,)

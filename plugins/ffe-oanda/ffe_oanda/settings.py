@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +34,13 @@ class OandaSettings(BaseModel):
     base_url: str | None = Field(default=None, description="where the API is; unset: the environment's own host")
     ca_file: Path | None = Field(default=None, description="certificate authority of a host that has its own")
     timeout: float = Field(default=15.0, gt=0, le=120, description="seconds that a call may take, repetitions included")
+
+    max_slippage: Decimal = Field(
+        default=Decimal("0.002"),
+        gt=0,
+        le=Decimal("0.05"),
+        description="how far from the quote an entry may fill, a fraction; beyond it OANDA cancels the order",
+    )
 
     @field_validator("account_id")
     @classmethod

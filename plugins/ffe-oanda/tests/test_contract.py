@@ -26,6 +26,10 @@ class TestQuotes(contract.Quotes):
     pass
 
 
+class TestTrading(contract.Trading):
+    pass
+
+
 def test_importing_it_loads_neither_the_domain_nor_settings_nor_the_network() -> None:
     script = (
         "import sys, ffe_core, pydantic, pluggy; before = set(sys.modules); import ffe_oanda; "
