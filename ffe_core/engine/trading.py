@@ -32,6 +32,7 @@ from ffe_core.domain.trading import (
     Position,
     Side,
 )
+from ffe_core.engine.clearance import Clearance
 from ffe_core.engine.decide import DecisionInputs, risk_context
 from ffe_core.errors import FfeError, PlatformError, Refused, SafetyRefusal, UsageError
 from ffe_core.execution.journal import Journal, client_order_id
@@ -39,6 +40,7 @@ from ffe_core.execution.reconcile import Reconciled, Reconciler
 from ffe_core.execution.trades import round_trips
 from ffe_core.learning.scoring import trade_outcome
 from ffe_core.ports import FlatAccount, MarkToMarket, Platform
+from ffe_core.risk.exposure import Account
 from ffe_core.risk.gate import is_tradable, judge, shrink
 from ffe_core.risk.sizing import propose
 from ffe_core.store.orders import FINAL, JournalEntry
@@ -140,12 +142,14 @@ class Trading:
         Raises ``SafetyRefusal``, ``Refused`` where the venue said no, ``PlatformError`` where it cannot be asked. An
         order whose answer was lost is a result: its state is UNKNOWN until the venue says.
         """
-        plan, venue = self._plan(decision_id, below_threshold=below_threshold, change=change)
+        plan, venue, account = self._plan(decision_id, below_threshold=below_threshold, change=change)
         if plan.order.reduce_only:
             position = venue.portfolio.position(plan.order.asset)
             assert position is not None  # noqa: S101 - an exit is planned on a position
             return self._leave(venue, position, plan.decision.id, "exit")
-        entry = self._send(venue, plan.order, venue.platform.submit, decided=True)
+        entry = self._clearance(venue).entry(
+            plan.order, account, lambda: self._send(venue, plan.order, venue.platform.submit, decided=True)
+        )
         fills = tuple(self.journal.fills(plan.order.client_order_id))
         if entry.state is OrderState.REJECTED:
             raise Refused(f"{venue.platform.name} refused the order: {entry.events[-1].reason}")
@@ -154,14 +158,19 @@ class Trading:
         protection, remarks = self._protect(venue, plan, entry)
         return Executed(entry, fills, protection, remarks)
 
-    def _plan(self, decision_id: str, *, below_threshold: bool, change: Change | None) -> tuple[Plan, Venue]:
+    def _clearance(self, venue: Venue) -> Clearance:
+        return Clearance(self.engine.store, venue.key, self.engine.clock)
+
+    def _plan(self, decision_id: str, *, below_threshold: bool, change: Change | None) -> tuple[Plan, Venue, Account]:
         stored = self.engine.store.get(decision_id)
         decision = stored.decision
         self._refuse_what_cannot_be_acted_on(decision, executed=stored.executed)
+        asked_at = self.engine.clock.now()
         inputs = self._inputs_now(decision)
         venue = self.venue(decision.market.synthetic, inputs.portfolio)
         self._reconcile_asset(venue, inputs.briefing.asset)
         proposal = self._proposal(decision, inputs, change)
+        self._clearance(venue).require(proposal.effect, proposal.asset)
         if proposal.is_entry:
             self._refuse_late_entry(decision, proposal, below_threshold=below_threshold or change is not None)
         judgement = judge(proposal, risk_context(inputs, proposal), self.engine.registry.rules_by_name().values())
@@ -173,7 +182,9 @@ class Trading:
         if judged.is_entry and not is_tradable(judged.quantity, judged.entry_price, inputs.instrument):
             raise SafetyRefusal("nothing that the venue would take is left of the size")
         order = self._order(decision, judged)
-        return self._priced(decision, order, judged, inputs, venue, judgement.rulings), venue
+        plan = self._priced(decision, order, judged, inputs, venue, judgement.rulings)
+        held = inputs.portfolio or venue.portfolio
+        return plan, venue, Account(held, asked_at, inputs.instrument, judged.entry_price, inputs.sizing)
 
     def _refuse_what_cannot_be_acted_on(self, decision: Decision, *, executed: bool) -> None:
         settings = self.engine.settings
@@ -418,7 +429,8 @@ class Trading:
     def _flee(self, venue: Venue, plan: Plan) -> str:
         """A position that cannot be protected is not kept."""
         asset = plan.order.asset
-        told = f"{asset} has no stop: it is closed again"
+        told = f"{asset} has no stop: it is closed again, and no entry is made until it is armed"
+        self._clearance(venue).states.reduce("a stop could not be placed", asset)
         alert = Alert("protection", Severity.CRITICAL, told, self.engine.clock.now())
         self.engine.registry.emit("ffe_alert_raised", alert=alert)
         position = venue.platform.portfolio().position(asset)

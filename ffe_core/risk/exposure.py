@@ -30,6 +30,7 @@ class Account:
     portfolio: Portfolio
     asked_at: datetime
     instrument: Instrument
+    price: Decimal
     rules: SizingRules
 
 

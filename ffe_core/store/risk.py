@@ -124,7 +124,7 @@ class Reservations:
         self._database = database
 
     def open(self, key: LedgerKey, now: datetime, *, released_since: datetime | None = None) -> list[Promise]:
-        """Those that hold at ``now``; with ``released_since`` also those that were released at or after it."""
+        """Those that hold at ``now``; with ``released_since`` also those that were released after it."""
         with self._database.reading() as connection:
             return _promises(connection, key, now, released_since)
 
@@ -163,7 +163,7 @@ def _promises(connection: Connection, key: LedgerKey, now: datetime, released_si
     columns = reservations.c
     released: ColumnElement[bool] = columns.released_at.is_(None)
     if released_since is not None:
-        released = or_(released, columns.released_at >= released_since)
+        released = or_(released, columns.released_at > released_since)
     query = select(*(columns[name] for name in _PROMISE)).where(
         _of(reservations, key), columns.expires_at > now, released
     )
