@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from ffe_core.domain.assets import Asset, Timeframe
 from ffe_core.domain.clock import Clock, require_utc
 from ffe_core.domain.ledger import LedgerKey
-from ffe_core.domain.trading import OrderType, Portfolio
+from ffe_core.domain.trading import Portfolio
 from ffe_core.engine.decide import DecisionInputs
 from ffe_core.errors import DataError, StoreError
 from ffe_core.risk.equity import Mark, past_of, read_past
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ffe_core.market.feed import Feed, FeedResult
     from ffe_core.settings import Settings
     from ffe_core.store import Store
-    from ffe_core.store.orders import JournalEntry
 
 
 def returns_of(found: FeedResult, feed: Feed, held: Iterable[Asset]) -> Mapping[str, DailyReturns]:
@@ -90,15 +89,13 @@ class Recollection:
         if not (rules.stoploss_guard or rules.cooldown or rules.low_profit):
             return inputs
         from ffe_core.execution.journal import Journal
-        from ffe_core.execution.trades import closed_trades
+        from ffe_core.execution.trades import closed_trades, exit_reasons
 
-        journal = Journal(store.database)
-        reasons = {
-            entry.order.client_order_id: reason_of(entry)
-            for entry in journal.of_asset(key, inputs.briefing.asset.symbol)
-        }
-        fills = [fill for fill in journal.fills() if fill.client_order_id in reasons]
-        return replace(inputs, closed_trades=tuple(closed_trades(fills, reasons)))
+        journal, symbol = Journal(store.database), inputs.briefing.asset.symbol
+        entries = [entry for entry in journal.of_account(key) if entry.order.asset.symbol == symbol]
+        ids = {entry.order.client_order_id for entry in entries}
+        fills = [fill for fill in journal.fills() if fill.client_order_id in ids]
+        return replace(inputs, closed_trades=tuple(closed_trades(fills, exit_reasons(entries, fills))))
 
     def _with_past(self, inputs: DecisionInputs, key: LedgerKey, now: Mark) -> DecisionInputs:
         risk = self.settings.risk
@@ -111,16 +108,6 @@ class Recollection:
             if past.mark is not None:
                 self.store.marks.append(key, past.mark)
         return replace(inputs, peak_equity=past.peak, day_start_equity=past.day_start, drawdown_until=past.barred_until)
-
-
-def reason_of(entry: JournalEntry) -> str:
-    """Why an order closed what it closed: its leg; of a protection, whether stop or target filled."""
-    order, price = entry.order, entry.events[-1].price
-    if order.stop_price is None or order.type not in (OrderType.STOP, OrderType.BRACKET):
-        return order.leg
-    if order.target_price is None or price is None:
-        return "stop"
-    return "stop" if abs(price - order.stop_price) <= abs(price - order.target_price) else "target"
 
 
 def day_began(now: datetime, zone: str) -> datetime:
