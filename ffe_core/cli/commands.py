@@ -24,6 +24,7 @@ ENTRY_POINTS = "ffe.commands"
 BUILT_IN: dict[str, tuple[str, str]] = {
     "analyze": ("ffe_core.cli.analyze:analyze", "Make a decision about an asset, explained and recorded."),
     "approve": ("ffe_core.cli.execute:approve", "Say yes or no to a decision, or change it, and act on the answer."),
+    "arm": ("ffe_core.cli.halt:arm", "Let orders through again."),
     "balance": ("ffe_core.cli.positions:balance", "Show what money there is, on paper or at the venue."),
     "close": ("ffe_core.cli.execute:close", "Leave a position, or all of them."),
     "completion": ("ffe_core.cli.completion:completion", "Print the completion script of a shell."),
@@ -33,6 +34,7 @@ BUILT_IN: dict[str, tuple[str, str]] = {
     "demo": ("ffe_core.cli.demo:demo", "A tour on an invented market: no keys, no network."),
     "doctor": ("ffe_core.cli.doctor:doctor", "Check that everything is in place, and say what is not."),
     "execute": ("ffe_core.cli.execute:execute", "Send the order that a decision means, and protect what it opens."),
+    "halt": ("ffe_core.cli.halt:halt", "Stop sending orders, in every process, until `ffe arm`."),
     "history": ("ffe_core.cli.history:history", "List, score and verify recorded decisions."),
     "keys": ("ffe_core.cli.keys:keys", "Keep the keys of services where only you can read them."),
     "learning": ("ffe_core.cli.learning:learning", "What came of decisions, and what it says of who made them."),

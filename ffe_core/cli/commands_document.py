@@ -24,6 +24,7 @@ _ORDER = (
 _EXECUTED = (
     f"order{{{_ORDER}}} fills[venue_fill_id side quantity price fee fee_currency at] protection{{{_ORDER}}} remarks[]"
 )
+_STATE = "state stopped[asset_pair state reason since]"
 _ACCOUNT = "platform account synthetic currency cash equity unrealised stale problem"
 
 SHAPES: dict[str, str] = {
@@ -42,6 +43,7 @@ SHAPES: dict[str, str] = {
     ),
     "analyze ASSET ASSET": "decisions[…] errors[]",
     "approve": f"decision_id answer {_EXECUTED}",
+    "arm": _STATE,
     "balance": f"accounts[{_ACCOUNT}]",
     "close": f"closed[{_EXECUTED}] errors[]",
     "completion": "script",
@@ -92,6 +94,7 @@ SHAPES: dict[str, str] = {
     "db upgrade": "before after changed backup",
     "demo": "synthetic decision{…} looked_at[id asset_pair action confidence] recorded_in next[command does]",
     "doctor": "[name ok detail hint required]",
+    "halt": _STATE,
     "history": "[id created_at as_of asset_pair action confidence executed mode]",
     "history --scored": (
         "decisions[id as_of asset_pair action confidence synthetic timeframe horizon resolved_at gross_return"
@@ -143,7 +146,8 @@ SHAPES: dict[str, str] = {
     ),
     "replay": "id same differences[path recorded replayed]",
     "status": (
-        "version mode home platform{name plugin available} providers[name plugin available model local]"
+        "version mode home trading{state stopped[asset_pair state reason since] open_orders}"
+        " platform{name plugin available} providers[name plugin available model local]"
         " sources[name plugin available] leverage{PLATFORM{ASSET}} breakers[name state failures last_error]"
         " store{backend location schema current decisions concerns[]}"
         " plugins[name version distribution hooks[] state reason builtin] problems[]"

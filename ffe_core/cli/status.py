@@ -51,17 +51,19 @@ def status(session: Session) -> None:
     settings = session.settings
     glance = Glance()
     nothing: list[dict[str, Any]] = []
+    store: dict[str, Any] | None = glance.part("store", lambda: _store(settings), None)
     registry = glance.part("plugins", lambda: session.engine.registry, None)
     data: dict[str, Any] = {
         "version": _version(),
         "mode": settings.mode,
         "home": session.paths.home,
+        "trading": None if store is None else glance.part("trading state", lambda: _trading(session), None),
         "platform": None,
         "providers": [],
         "sources": [],
         "leverage": {},
         "breakers": [],
-        "store": glance.part("store", lambda: _store(settings), None),
+        "store": store,
         "plugins": [],
     }
     if registry is not None:
@@ -123,6 +125,22 @@ def _store(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _trading(session: Session) -> dict[str, Any]:
+    """What is stopped, and how many orders are open; a store that is not there yet holds neither."""
+    from ffe_core.cli.halt import standing_data
+    from ffe_core.risk.states import TradingStates
+
+    store = session.engine.registry.store.if_there()
+    if store is None:
+        return {"state": "ACTIVE", "stopped": [], "open_orders": 0}
+    states = TradingStates(store.states)
+    return {
+        "state": states.current().state,
+        "stopped": [standing_data(each) for each in states.all()],
+        "open_orders": len(session.engine.trading().journal.open()),
+    }
+
+
 def _leverage(settings: Settings, registry: Registry, glance: Glance) -> dict[str, Any]:
     """Per platform the most that it lends on a pair, as a multiple of what is put up; null where it does not say."""
     names = [settings.execution.platform]
@@ -175,6 +193,7 @@ def _print(console: Console, data: Mapping[str, Any]) -> None:
     for name, value in (
         ("ffe", data["version"]),
         ("mode", str(data["mode"])),
+        ("trading", _trading_line(data["trading"])),
         ("platform", _name(data["platform"])),
         ("providers", f"{', '.join(map(_provider, data['providers']))} [dim](more: ffe providers)[/]"),
         ("sources", ", ".join(map(_name, data["sources"]))),
@@ -198,6 +217,17 @@ def _name(chosen: Mapping[str, Any] | None) -> str:
 def _provider(provider: Mapping[str, Any]) -> str:
     model = provider["model"]
     return _name(provider) + (f" ({foreign(model)})" if model and model != provider["name"] else "")
+
+
+def _trading_line(trading: Mapping[str, Any] | None) -> str:
+    if trading is None:
+        return ""
+    state = str(trading["state"])
+    line = state if state == "ACTIVE" else f"[bold red]{state}[/]"
+    for each in trading["stopped"]:
+        line += f"; {foreign(each['asset_pair'] or 'everything')} {each['state']}: {foreign(each['reason'])}"
+    open_orders = trading["open_orders"]
+    return line + (f"; {open_orders} open order{'s' if open_orders > 1 else ''}" if open_orders else "")
 
 
 def _store_line(store: Mapping[str, Any] | None) -> str:

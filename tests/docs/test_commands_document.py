@@ -140,6 +140,8 @@ def test_every_command_prints_the_object_that_the_document_describes(ffe: Ffe, t
         "orders cancel": ["orders", "cancel", "--all"],
         "balance": ["balance"],
         "pnl": ["pnl"],
+        "halt": ["halt", "BTCUSD", "--reason", "a try"],
+        "arm": ["arm", "BTCUSD", "--reason", "tried"],
         "keys list": ["keys", "list"],
         "approve": ["approve", first["id"], "no"],
         "analyze": ["analyze", "BTCUSD", "--at", AT, "--indicator", "willr"],
