@@ -96,3 +96,9 @@ def test_positions_can_be_kept(ffe, decided, home):
     made = ffe("positions", "--save", "--json").data
     kept = json.loads(Path(made["file"]).read_text(encoding="utf-8"))
     assert kept["accounts"] == made["accounts"]
+
+
+def test_a_modified_approval_beyond_a_limit_is_vetoed(ffe, decided):
+    refused = ffe("approve", decided, "modify", "--quantity", "1000")
+    assert refused.code == 3
+    assert ffe("orders", "--json").data["orders"] == []

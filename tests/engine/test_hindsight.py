@@ -1,13 +1,12 @@
 """Every decision says whether its panel may have known the future, and says so again when it is replayed."""
 
-import json
+import copy
 from dataclasses import dataclass
 from datetime import date, datetime
 
 import pytest
 
 from ffe_core import Action, FixedClock, Opinion
-from ffe_core.domain.codec import canonical_json
 from ffe_core.engine import Engine
 from ffe_core.engine.replay import replay_record
 from ffe_core.plugins import load_plugins
@@ -15,7 +14,6 @@ from ffe_core.plugins.guard import Guard
 from ffe_core.plugins.proxies import guarded
 from ffe_core.plugins.registry import Offer
 from ffe_core.settings import Settings
-from tests.engine.deciding import Memory
 from tests.risk.builders import AT
 
 
@@ -36,9 +34,9 @@ def decide(home):
         settings = Settings(ai={"providers": ["local", "oracle"], **ai})
         registry = load_plugins(settings, clock=FixedClock(AT))
         registry.offer("provider", "oracle", Offer("temple", provider or Oracle()))
-        made = Engine(settings, registry, clock=FixedClock(AT), store=Memory())
-        made.analyze("BTCUSD", at=at)
-        return made, json.loads(canonical_json(made.store.records[-1]))
+        made = Engine(settings, registry, clock=FixedClock(AT))
+        decision = made.analyze("BTCUSD", at=at)
+        return made, copy.deepcopy(made.store.get(decision.id).record)
 
     return made
 

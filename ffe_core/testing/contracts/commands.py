@@ -231,10 +231,10 @@ class CommandProviderContract(AIProviderContract):
 
     def test_nothing_of_a_tool_outlives_its_deadline(self) -> None:
         trial, began = self.trial(does=_STUBBORN), time.monotonic()
-        self.refused(trial, "a tool that does not end", timeout=0.8)
+        self.refused(trial, "a tool that does not end", timeout=2.0)
         took = time.monotonic() - began
         require(trial.questions(), "the tool was ended before it was asked")
-        require(took < 0.8 + GRACE, f"told to answer within 0.8 s, took {took:.1f} s")
+        require(took < 2.0 + GRACE, f"told to answer within 2 s, took {took:.1f} s")
 
     def test_a_tool_sees_nothing_of_the_user(self) -> None:
         with _variable(CANARY, "canary"):
