@@ -29,6 +29,7 @@ BUILT_IN: dict[str, tuple[str, str]] = {
     "close": ("ffe_core.cli.execute:close", "Leave a position, or all of them."),
     "completion": ("ffe_core.cli.completion:completion", "Print the completion script of a shell."),
     "config": ("ffe_core.cli.config:config", "Show, check, explain and change settings."),
+    "dashboard": ("ffe_core.cli.dashboard:dashboard", "Accounts, positions, open orders and decisions on one screen."),
     "data": ("ffe_core.cli.data:data", "List, check, import, fetch and print market data."),
     "db": ("ffe_core.cli.db:db", "Upgrade, back up, restore, copy and inspect the store."),
     "demo": ("ffe_core.cli.demo:demo", "A tour on an invented market: no keys, no network."),

@@ -24,6 +24,9 @@ _ORDER = (
 _EXECUTED = (
     f"order{{{_ORDER}}} fills[venue_fill_id side quantity price fee fee_currency at] protection{{{_ORDER}}} remarks[]"
 )
+_POSITION = (
+    "asset_pair quantity entry_price price value unrealised unrealised_fraction stop_price target_price opened_at"
+)
 _STATE = "state stopped[asset_pair state reason since]"
 _ACCOUNT = "platform account synthetic currency cash equity unrealised stale problem"
 
@@ -55,6 +58,11 @@ SHAPES: dict[str, str] = {
     "config schema": "{…}",
     "config set": "key value origin file",
     "config show": "{KEY{value origin}}",
+    "dashboard": (
+        "mode stopped[asset_pair state reason since]"
+        f" accounts[{_ACCOUNT} positions[{_POSITION}]] orders[{_ORDER}]"
+        " decisions[id as_of asset_pair action confidence executed]"
+    ),
     "data candles": "asset_pair timeframe source synthetic fingerprint candles[time open high low close volume]",
     "data check": (
         "files[file asset_pair timeframe bars first last verdict usable repairs[kind count row column text]"
@@ -80,10 +88,7 @@ SHAPES: dict[str, str] = {
         "by rows[venue synthetic currency day trades wins pnl best worst] trades[venue synthetic asset_pair side"
         " opened_at closed_at quantity entry_price exit_price pnl exit_reason] file"
     ),
-    "positions": (
-        f"accounts[{_ACCOUNT} positions[asset_pair quantity entry_price price value unrealised unrealised_fraction"
-        " stop_price target_price opened_at]] file"
-    ),
+    "positions": (f"accounts[{_ACCOUNT} positions[{_POSITION}]] file"),
     "db backup": "path bytes decisions head",
     "db copy": "from to tables[table rows checksum copied_checksum]",
     "db restore": "location kept decisions head",

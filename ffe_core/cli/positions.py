@@ -28,7 +28,7 @@ def positions(session: Session, save: bool) -> None:
     In paper mode what was opened on synthetic prices is shown apart. Exit code 1 where an account cannot be had.
     """
     accounts = session.engine.trading().accounts()
-    data: dict[str, Any] = {"accounts": [_account(held) for held in accounts], "file": None}
+    data: dict[str, Any] = {"accounts": [account_data(held) for held in accounts], "file": None}
     if save:
         data["file"] = _save(session, data)
     session.emit(data, lambda console: _print(session, console, accounts))
@@ -66,7 +66,7 @@ def _fail(accounts: list[Holdings]) -> None:
             raise PlatformError(f"{held.platform}: {held.problem}")
 
 
-def _account(held: Holdings) -> dict[str, Any]:
+def account_data(held: Holdings) -> dict[str, Any]:
     portfolio = held.portfolio
     positions = [] if portfolio is None else [_position(one) for one in portfolio.positions]
     return {**_balance(held), "positions": positions}
@@ -129,12 +129,19 @@ def _save(session: Session, data: dict[str, Any]) -> str:
 
 
 def _print(session: Session, console: Console, accounts: list[Holdings]) -> None:
+    banner(session, console)
+    print_accounts(console, accounts)
+
+
+def print_accounts(console: Console, accounts: list[Holdings]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    banner(session, console)
     for held in accounts:
         _print_title(console, held)
+        if held.portfolio is not None and held.portfolio.equity is not None:
+            worth = f"equity {_money(held.portfolio.equity)} {held.portfolio.currency}"
+            console.print(f"{worth}, cash {_money(held.portfolio.cash)}", highlight=False)
         if held.portfolio is None:
             continue
         if not held.portfolio.positions:

@@ -102,3 +102,18 @@ def test_a_modified_approval_beyond_a_limit_is_vetoed(ffe, decided):
     refused = ffe("approve", decided, "modify", "--quantity", "1000")
     assert refused.code == 3
     assert ffe("orders", "--json").data["orders"] == []
+
+
+def test_the_dashboard_adds_up_to_what_the_others_say(ffe, decided):
+    ffe("execute", decided)
+    ffe("halt", "BTCUSD", "--reason", "news")
+    seen = ffe("dashboard", "--json").data
+    assert seen["accounts"] == ffe("positions", "--json").data["accounts"]
+    assert [order["leg"] for order in seen["orders"]] == ["protect"]
+    assert seen["decisions"][0]["id"] == decided
+    assert seen["decisions"][0]["executed"] is True
+    assert seen["stopped"][0]["asset_pair"] == "BTCUSD"
+    shown = ffe("dashboard").out
+    assert "DIPUSD" in shown
+    assert "HALTED for BTCUSD" in shown
+    assert ffe("dashboard", "--watch", "1", "--json").code == 2

@@ -136,6 +136,7 @@ def test_every_command_prints_the_object_that_the_document_describes(ffe: Ffe, t
         "execute": ["execute", dip["id"]],
         "positions": ["positions", "--save"],
         "orders": ["orders"],
+        "dashboard": ["dashboard"],
         "close": ["close", "--all"],
         "orders cancel": ["orders", "cancel", "--all"],
         "balance": ["balance"],
