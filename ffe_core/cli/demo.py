@@ -78,6 +78,8 @@ def _steps(decision: Decision) -> list[tuple[str, str]]:
         (f"ffe show {short}", "everything the decision was made of"),
         (f"ffe replay {short}", "compute it again from its record, and compare byte for byte"),
         ("ffe history verify", "prove that no record was changed"),
+        (f"ffe execute {short}", "act on it with pretended money, protected by a stop"),
+        ("ffe positions", "what is held then; `ffe close --all` leaves it again"),
         ("ffe data import FILE", "bring real prices: a CSV or Parquet file of bars"),
         ("ffe config set plugins.files.path FOLDER", "or name the folder that they lie in"),
         ("ffe config set data.sources files", "then decide on real prices"),
