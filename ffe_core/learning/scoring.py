@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import batched
 from typing import TYPE_CHECKING
@@ -95,48 +95,45 @@ def update(store: Store, span: Span, *, now: datetime, costs: Costs) -> Update:
 
 def outcome_of(question: Question, forward: ForwardReturn) -> Outcome:
     """What came of a decision at its horizon, with what everybody had said."""
-    decision = question.decision
-    votes = [opinion for opinion in decision.opinions if opinion.is_vote and opinion.action is not None]
-    wanted = decision.ensemble_metadata.get("verdict_action")
-    return Outcome(
-        decision_id=decision.id,
-        asset=question.asset,
-        resolved_at=forward.resolved_at,
-        action=decision.action,
+    votes = [opinion for opinion in question.decision.opinions if opinion.is_vote]
+    return replace(
+        _of(question.decision, OutcomeKind.HORIZON, forward.resolved_at, question.asset),
         gross_return=forward.gross,
         net_return=forward.net,
         exit_reason="horizon",
-        provider_actions={vote.provider: vote.action for vote in votes if vote.action is not None},
-        provider_confidences={vote.provider: vote.confidence for vote in votes},
         price_return=forward.long_gross,
         cost=forward.cost,
-        kind=OutcomeKind.HORIZON,
-        synthetic=decision.market.synthetic,
-        as_of=decision.as_of,
         calibratable=tuple(
             vote.provider for vote in votes if vote.calibratable and vote.horizon in (None, question.horizon)
         ),
-        verdict_action=None if wanted is None else Action(wanted),
-        raw_confidence=decision.raw_confidence,
     )
 
 
 def trade_outcome(decision: Decision, trip: RoundTrip) -> Outcome:
     """What came of a decision whose position has come and gone; fractions of what was paid for it."""
-    votes = [opinion for opinion in decision.opinions if opinion.is_vote and opinion.action is not None]
-    wanted = decision.ensemble_metadata.get("verdict_action")
-    return Outcome(
-        decision_id=decision.id,
-        asset=trip.asset,
-        resolved_at=trip.closed_at,
-        action=decision.action,
+    return replace(
+        _of(decision, OutcomeKind.TRADE, trip.closed_at, trip.asset),
         gross_return=float((trip.pnl + trip.fees) / trip.cost),
         net_return=float(trip.pnl / trip.cost),
         pnl=trip.pnl,
         exit_reason=trip.exit_reason,
-        provider_actions={vote.provider: vote.action for vote in votes if vote.action is not None},
-        provider_confidences={vote.provider: vote.confidence for vote in votes},
-        kind=OutcomeKind.TRADE,
+    )
+
+
+def _of(decision: Decision, kind: OutcomeKind, resolved_at: datetime, asset: Asset) -> Outcome:
+    """What an outcome knows of its decision; nothing yet of what came of it."""
+    votes = {opinion.provider: opinion for opinion in decision.opinions if opinion.is_vote}
+    wanted = decision.ensemble_metadata.get("verdict_action")
+    return Outcome(
+        decision_id=decision.id,
+        asset=asset,
+        resolved_at=resolved_at,
+        action=decision.action,
+        gross_return=None,
+        net_return=None,
+        provider_actions={name: vote.action for name, vote in votes.items() if vote.action is not None},
+        provider_confidences={name: vote.confidence for name, vote in votes.items() if vote.action is not None},
+        kind=kind,
         synthetic=decision.market.synthetic,
         as_of=decision.as_of,
         verdict_action=None if wanted is None else Action(wanted),
