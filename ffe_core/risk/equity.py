@@ -18,8 +18,8 @@ from ffe_core.store.risk import BREACH, MARK, RESTART, EquityMarks, Mark
 PEAK_OF = timedelta(days=30)
 #: how long a drawdown that passed its limit bars entries
 BARRED_FOR = timedelta(hours=24)
-#: a mark sooner after another is left out unless it says something new
-CLOSE_BY = timedelta(minutes=5)
+#: a mark sooner after another is left out unless it is higher by this share: only rises make a peak
+CLOSE_BY = timedelta(minutes=15)
 ALIKE = Decimal("0.001")
 _DAY = timedelta(days=1)
 
@@ -71,7 +71,8 @@ def _peak(marks: Sequence[Mark], now: Mark, began: datetime | None) -> Decimal:
 def _day_start(marks: Sequence[Mark], now: Mark, day_began: datetime) -> Decimal:
     """Of the newest mark of the 24 hours before the day began, else of the first one since."""
     scaled = _scaled(marks, now)
-    before = [value for mark, value in scaled if day_began - _DAY <= mark.at <= day_began]
+    # At midnight itself the account as it is says nothing of how the day began, where an earlier mark does.
+    before = [value for mark, value in scaled if day_began - _DAY <= mark.at <= day_began and mark is not now]
     return before[-1] if before else next(value for mark, value in scaled if mark.at > day_began or mark is now)
 
 
@@ -94,8 +95,8 @@ def _worth_writing(marks: Sequence[Mark], now: Mark) -> Mark | None:
     if not marks:
         return now
     last = marks[-1]
-    moved = abs(now.equity - last.equity) > abs(last.equity) * ALIKE or now.paid_in != last.paid_in
-    return now if moved or now.at - last.at >= CLOSE_BY else None
+    risen = now.equity - last.equity > abs(last.equity) * ALIKE
+    return now if risen or now.paid_in != last.paid_in or now.at - last.at >= CLOSE_BY else None
 
 
 def read_past(

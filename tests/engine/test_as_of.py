@@ -116,3 +116,13 @@ def test_a_plugins_indicators_are_recorded_and_shown_complete_bars_only(frames, 
     told = record["inputs"]["briefing"]["indicators"]
     assert told["chronicle.bars"] == 60
     assert told["chronicle.until"] * 1000 == frames[Timeframe.H1].time[-31]
+
+
+def test_daily_returns_end_with_the_last_day_that_was_over(frames, home):
+    at = from_ms(frames[Timeframe.H1].time[-30] + 1)
+    settings = Settings(data={"sources": ["market"], "bars": 60})
+    record = record_of_decision(settings, at, sources=[Market(frames)])
+    (returns,) = record["inputs"]["daily_returns"].values()
+    assert len(returns) == 59
+    assert returns[-1][0] == f"{at - timedelta(days=1):%Y-%m-%d}"
+    assert record["inputs"]["supposed"] is True

@@ -80,11 +80,16 @@ def test_the_day_starts_from_the_last_mark_before_it_or_the_first_one_since():
     assert past([at(2, 12000)], at(0, 9600)).day_start == 9600
 
 
+def test_a_loss_at_the_stroke_of_midnight_counts():
+    assert past([at(0, 10000)], at(0, 9600), day_began=AT).day_start == 10000
+
+
 def test_a_mark_that_says_nothing_new_is_left_out():
-    soon = timedelta(minutes=4).total_seconds() / 86400
-    assert past([at(soon, 10000, 1)], at(0, "10000.5", 1)).mark is None
+    soon = timedelta(minutes=14).total_seconds() / 86400
+    assert past([at(soon, 10000, 1)], at(0, 10010, 1)).mark is None
+    assert past([at(soon, 10000, 1)], at(0, 9600, 1)).mark is None
     assert past([at(soon, 10000, 1)], at(0, 10011, 1)).mark is not None
-    assert past([at(soon, 10000, 1)], at(0, "10000.5", 2)).mark is not None
+    assert past([at(soon, 10000, 1)], at(0, 9600, 2)).mark is not None
     assert past([at(2 * soon, 10000, 1)], at(0, 10000, 1)).mark is not None
 
 
