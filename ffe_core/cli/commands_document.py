@@ -28,6 +28,7 @@ _POSITION = (
     "asset_pair quantity entry_price price value unrealised unrealised_fraction stop_price target_price opened_at"
 )
 _STATE = "state stopped[asset_pair state reason since]"
+_TOTAL = "total{currency cash equity stale problems[]}"
 _ACCOUNT = "platform account synthetic currency cash equity unrealised stale problem"
 
 SHAPES: dict[str, str] = {
@@ -47,7 +48,7 @@ SHAPES: dict[str, str] = {
     "analyze ASSET ASSET": "decisions[…] errors[]",
     "approve": f"decision_id answer {_EXECUTED}",
     "arm": _STATE,
-    "balance": f"accounts[{_ACCOUNT}]",
+    "balance": f"accounts[{_ACCOUNT}] {_TOTAL}",
     "close": f"closed[{_EXECUTED}] errors[]",
     "completion": "script",
     "config check": "ok problems[] warnings[]",
@@ -88,7 +89,7 @@ SHAPES: dict[str, str] = {
         "by rows[venue synthetic currency day trades wins pnl best worst] trades[venue synthetic asset_pair side"
         " opened_at closed_at quantity entry_price exit_price pnl exit_reason] file"
     ),
-    "positions": (f"accounts[{_ACCOUNT} positions[{_POSITION}]] file"),
+    "positions": f"accounts[{_ACCOUNT} positions[{_POSITION}]] {_TOTAL} file",
     "db backup": "path bytes decisions head",
     "db copy": "from to tables[table rows checksum copied_checksum]",
     "db restore": "location kept decisions head",
@@ -152,7 +153,8 @@ SHAPES: dict[str, str] = {
     "replay": "id same differences[path recorded replayed]",
     "status": (
         "version mode home trading{state stopped[asset_pair state reason since] open_orders}"
-        " platform{name plugin available} providers[name plugin available model local]"
+        " platform{name plugin available} venues{KIND{name plugin available}}"
+        " providers[name plugin available model local]"
         " sources[name plugin available] leverage{PLATFORM{ASSET}} breakers[name state failures last_error]"
         " store{backend location schema current decisions concerns[]}"
         " plugins[name version distribution hooks[] state reason builtin] problems[]"

@@ -108,12 +108,15 @@ def problems_of_plugins(session: Session, settings: Settings) -> list[str]:
 
 def unknown_names(settings: Settings, registry: Registry) -> list[str]:
     """Names that settings choose by and that nothing answers to."""
+    from ffe_core.execution.router import UNIFIED
+
     chosen = [
         ("data.sources", "source", settings.data.sources, registry.sources),
         ("ai.providers", "provider", settings.ai.providers, registry.providers),
         ("ensemble.weights", "provider", list(settings.ensemble.weights), registry.providers),
         ("ensemble.strategy", "strategy", [settings.ensemble.strategy], registry.strategies),
-        ("execution.platform", "platform", [settings.execution.platform], registry.platforms),
+        ("execution.platform", "platform", [settings.execution.platform], {*registry.platforms, UNIFIED}),
+        ("execution.venues", "platform", list(settings.execution.venues.values()), registry.platforms),
     ]
     lines = []
     for key, kind, names, offers in chosen:

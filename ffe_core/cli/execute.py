@@ -18,7 +18,7 @@ from ffe_core.cli.acting import (
 )
 from ffe_core.cli.output import clean
 from ffe_core.cli.session import Session, command
-from ffe_core.errors import FfeError, UsageError
+from ffe_core.errors import FfeError, PlatformError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -108,17 +108,23 @@ def close(session: Session, asset: str | None, everything: bool, live: bool) -> 
         raise UsageError("say which asset to leave, or --all")
     trading = session.engine.trading(live=live)
     wanted = None if asset is None else session.engine.asset(asset).symbol
+    accounts = trading.accounts(insists=True)
+    unknown = [PlatformError(f"{each.platform}: {each.problem}") for each in accounts if each.portfolio is None]
     held = [
         (position.asset, account.synthetic)
-        for account in trading.accounts()
+        for account in accounts
         if account.portfolio is not None
         for position in account.portfolio.positions
         if wanted in (None, position.asset.symbol)
     ]
+    if not held and unknown:
+        # A failed query is never read as flat.
+        raise unknown[0]
     if not held:
         raise UsageError(f"no position in {wanted}" if wanted else "no position is held", hint="ffe positions")
     done: list[Executed] = []
-    failed: list[FfeError] = []
+    # Whoever leaves one position needs to know of no other.
+    failed: list[FfeError] = [*unknown] if everything else []
     for one, synthetic in held:
         try:
             done.append(trading.close(one, synthetic=synthetic))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ffe_core.domain.trading import Portfolio, Position
-    from ffe_core.engine.trading import Holdings
+    from ffe_core.engine.trading import Holdings, Trading
 
 
 @command()
@@ -27,11 +27,18 @@ def positions(session: Session, save: bool) -> None:
 
     In paper mode what was opened on synthetic prices is shown apart. Exit code 1 where an account cannot be had.
     """
-    accounts = session.engine.trading().accounts()
-    data: dict[str, Any] = {"accounts": [account_data(held) for held in accounts], "file": None}
+    trading = session.engine.trading()
+    accounts = trading.accounts()
+    total = _total(trading, accounts)
+    data: dict[str, Any] = {"accounts": [account_data(held) for held in accounts], "total": total, "file": None}
     if save:
         data["file"] = _save(session, data)
-    session.emit(data, lambda console: _print(session, console, accounts))
+
+    def show(console: Console) -> None:
+        _print(session, console, accounts)
+        _print_total(console, total)
+
+    session.emit(data, show)
     _fail(accounts)
 
 
@@ -43,21 +50,43 @@ def balance(session: Session, venue: bool) -> None:
     In paper mode the paper accounts; --venue asks the configured venue itself. A failed query is exit code 1, and never
     a balance of zero.
     """
-    accounts = [_venue(session)] if venue else session.engine.trading().accounts()
-    data = {"accounts": [_balance(held) for held in accounts]}
-    session.emit(data, lambda console: _print_balance(session, console, accounts))
+    trading = session.engine.trading()
+    accounts = trading.holdings_of(session.engine.venues.chosen()) if venue else trading.accounts()
+    total = _total(trading, accounts)
+
+    def show(console: Console) -> None:
+        _print_balance(session, console, accounts)
+        _print_total(console, total)
+
+    session.emit({"accounts": [_balance(held) for held in accounts], "total": total}, show)
     _fail(accounts)
 
 
-def _venue(session: Session) -> Holdings:
-    from ffe_core.engine.trading import Holdings
+def _total(trading: Trading, accounts: list[Holdings]) -> dict[str, Any] | None:
+    """Of venues that stand together; ``None`` where there is one account, or none that answered."""
+    joined = trading.together(accounts)
+    if joined is None:
+        return None
+    whole = joined.portfolio
+    return {
+        "currency": whole.currency,
+        "cash": whole.cash,
+        "equity": whole.equity,
+        "stale": whole.stale,
+        "problems": list(joined.problems),
+    }
 
-    engine = session.engine
-    platform = engine.registry.require("platform", engine.settings.execution.platform)
-    try:
-        return Holdings(platform.name, False, platform.portfolio())
-    except PlatformError as error:
-        return Holdings(platform.name, False, None, error.message)
+
+def _print_total(console: Console, total: dict[str, Any] | None) -> None:
+    if total is None:
+        return
+    console.print(
+        f"all venues: cash {_money(total['cash'])}, equity {_money(total['equity'])} {total['currency']}",
+        style="bold",
+        highlight=False,
+    )
+    for line in total["problems"]:
+        console.print(clean(line), style="yellow", highlight=False)
 
 
 def _fail(accounts: list[Holdings]) -> None:

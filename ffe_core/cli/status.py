@@ -59,6 +59,7 @@ def status(session: Session) -> None:
         "home": session.paths.home,
         "trading": None if store is None else glance.part("trading state", lambda: _trading(session), None),
         "platform": None,
+        "venues": {},
         "providers": [],
         "sources": [],
         "leverage": {},
@@ -68,7 +69,8 @@ def status(session: Session) -> None:
     }
     if registry is not None:
         data |= {
-            "platform": _chosen("platform", settings.execution.platform, registry.platforms, glance),
+            "platform": _platform(settings, registry, glance),
+            "venues": _venues(settings, registry, glance),
             "providers": [
                 _chosen("provider", name, registry.providers, glance) | _model(registry, name, glance)
                 for name in settings.ai.providers
@@ -96,6 +98,26 @@ def _chosen(kind: str, name: str, offers: Mapping[str, Offer[Any]], glance: Glan
     if offer is None:
         glance.problems.append(str(UnknownName(kind, name, offers)))
     return {"name": name, "plugin": offer.plugin if offer else None, "available": offer is not None}
+
+
+def _platform(settings: Settings, registry: Registry, glance: Glance) -> dict[str, Any]:
+    from ffe_core.execution.router import UNIFIED
+
+    execution = settings.execution
+    if execution.platform != UNIFIED:
+        return _chosen("platform", execution.platform, registry.platforms, glance)
+    if not execution.venues:
+        glance.problems.append("execution.platform is unified, and execution.venues names no venue")
+    return {"name": UNIFIED, "plugin": None, "available": bool(execution.venues)}
+
+
+def _venues(settings: Settings, registry: Registry, glance: Glance) -> dict[str, dict[str, Any]]:
+    """By kind of asset, where one platform stands for several."""
+    from ffe_core.execution.router import UNIFIED
+
+    execution = settings.execution
+    routes = execution.venues.items() if execution.platform == UNIFIED else ()
+    return {kind.value: _chosen("platform", name, registry.platforms, glance) for kind, name in routes}
 
 
 def _model(registry: Registry, name: str, glance: Glance) -> dict[str, Any]:
@@ -143,7 +165,10 @@ def _trading(session: Session) -> dict[str, Any]:
 
 def _leverage(settings: Settings, registry: Registry, glance: Glance) -> dict[str, Any]:
     """Per platform the most that it lends on a pair, as a multiple of what is put up; null where it does not say."""
-    names = [settings.execution.platform]
+    from ffe_core.execution.router import UNIFIED
+
+    execution = settings.execution
+    names = [execution.platform] if execution.platform != UNIFIED else list(dict.fromkeys(execution.venues.values()))
     return {
         name: {
             asset: glance.part(f"leverage on {name}", lambda at=offer.object, of=asset: _most(at, of), None)  # type: ignore[misc]
@@ -167,6 +192,14 @@ def _most(platform: Platform, symbol: str) -> float | None:
 
 
 def _breakers(session: Session, registry: Registry) -> list[dict[str, Any]]:
+    found = [
+        # Source by source, because one that is not there must not hide the others.
+        (name, breaker)
+        for source in session.settings.data.sources
+        if source in registry.sources
+        for name, breaker in session.engine.feed_of(source).breakers.items()
+    ]
+    found += [(breaker.name, breaker) for breaker in session.engine.venues.breakers()]
     return [
         {
             "name": name,
@@ -174,10 +207,7 @@ def _breakers(session: Session, registry: Registry) -> list[dict[str, Any]]:
             "failures": breaker.state.failures,
             "last_error": breaker.state.last_error or None,
         }
-        # Source by source, because one that is not there must not hide the others.
-        for source in session.settings.data.sources
-        if source in registry.sources
-        for name, breaker in session.engine.feed_of(source).breakers.items()
+        for name, breaker in found
     ]
 
 
@@ -195,6 +225,7 @@ def _print(console: Console, data: Mapping[str, Any]) -> None:
         ("mode", str(data["mode"])),
         ("trading", _trading_line(data["trading"])),
         ("platform", _name(data["platform"])),
+        *((f"venue, {kind}", _name(venue)) for kind, venue in data["venues"].items()),
         ("providers", f"{', '.join(map(_provider, data['providers']))} [dim](more: ffe providers)[/]"),
         ("sources", ", ".join(map(_name, data["sources"]))),
         ("store", _store_line(data["store"])),

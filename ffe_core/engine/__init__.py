@@ -24,8 +24,10 @@ from ffe_core.engine.record import Part, Parts, describe_candles, record_of, res
 from ffe_core.engine.replay import Replayed, replay_record
 from ffe_core.engine.rounds import agenda_of, answers_of, rounds_of
 from ffe_core.engine.sizes import risk_settings, sizing_rules
+from ffe_core.engine.venues import PAPER, PAPER_SYNTHETIC, Venues
 from ffe_core.ensemble.tiers import FALLBACK_STRATEGIES, EnsembleRules
-from ffe_core.errors import DataError, FfeError, SafetyRefusal, UsageError
+from ffe_core.errors import DataError, FfeError, SafetyRefusal, SettingsError, UsageError
+from ffe_core.execution.router import Router
 from ffe_core.ports import AIProvider, FlatAccount, FundedAccount, Learner, MarkToMarket, Platform, RoundStrategy
 
 if TYPE_CHECKING:
@@ -46,8 +48,6 @@ __all__ = ["Analysis", "Engine", "Replayed", "restore_decision"]
 
 #: ``--provider ensemble`` means the panel that settings name
 ENSEMBLE = "ensemble"
-PAPER = "paper"
-PAPER_SYNTHETIC = "paper_synthetic"
 #: the rules that stand in for a panel that failed as a whole, where settings ask for it
 STAND_INS = ("local", "trend_adx", "rsi_reversion")
 
@@ -82,6 +82,7 @@ class Engine:
         self.clock = clock or SystemClock()
         budget = settings.ai.budget_usd if budget_usd is None else budget_usd
         self.answers = Answers(settings, registry, self.clock, cassette, budget)
+        self.venues = Venues(self.answers)
         self._new_id = new_id
         if store is not None:
             registry.store.use(store)
@@ -418,15 +419,16 @@ class Engine:
     def new_id(self) -> str:
         return self._new_id()
 
-    def trading_platform(self, *, synthetic: bool) -> Platform:
-        """Where orders go: in paper mode paper's own ledgers, whatever venue settings name."""
-        venue = self.settings.execution.platform
+    def trading_platform(self, *, synthetic: bool, insists: bool = False) -> Platform:
+        """Where orders go: in paper mode paper's own ledgers, whatever venue settings name.
+
+        ``insists``: a venue that is left alone for a while is asked all the same, because an order hangs on it.
+        """
         if self.settings.mode is Mode.PAPER:
-            venue = PAPER_SYNTHETIC if synthetic else PAPER
-        elif venue.startswith(PAPER):
+            return self.venues.named(PAPER_SYNTHETIC if synthetic else PAPER)
+        if self.settings.execution.platform.startswith(PAPER):
             raise SafetyRefusal("live mode with a paper platform", hint="set execution.platform to a venue")
-        platform: Platform = self.registry.require("platform", venue)
-        return platform
+        return self.venues.chosen(insists=insists)
 
     # the account that sizes
 
@@ -444,7 +446,7 @@ class Engine:
         warnings: list[str] = []
         venue = ledger
         if not hypothetical and not live and not venue_name.startswith(PAPER):
-            venue = self.registry.require("platform", venue_name)
+            venue = self.venues.chosen()
         instrument = self._instrument(venue, ledger, asset, warnings)
         if hypothetical:
             portfolio = ledger.flat() if isinstance(ledger, FlatAccount) else None
@@ -472,7 +474,14 @@ class Engine:
     def _portfolio(self, ledger: Platform, asset: Asset, feed: Feed, warnings: list[str]) -> Portfolio:
         """What is held, marked at last closes; a query that failed is an account that is unknown, not a flat one."""
         try:
+            if isinstance(ledger, Router):
+                joined = ledger.joined(ledger.accounts(), asset)
+                warnings += joined.problems
+                return joined.portfolio
             portfolio = ledger.portfolio()
+        except SettingsError:
+            # A key that is missing is the user's to set, and no account that is unknown.
+            raise
         except FfeError as error:
             warnings.append(f"positions are unknown: {error.message}")
             return Portfolio(ledger.name, "", "", None, positions_known=False)

@@ -7,7 +7,7 @@ booked. A lost answer is asked for, never repeated. What the user sees as done i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -34,9 +34,12 @@ from ffe_core.domain.trading import (
 )
 from ffe_core.engine.clearance import Clearance
 from ffe_core.engine.decide import DecisionInputs, risk_context
+from ffe_core.engine.venues import answering, held_at
 from ffe_core.errors import FfeError, PlatformError, Refused, SafetyRefusal, UsageError
+from ffe_core.execution.accounts import Joined, VenueAccount
 from ffe_core.execution.journal import Journal, client_order_id
 from ffe_core.execution.reconcile import Reconciled, Reconciler
+from ffe_core.execution.router import UNIFIED, Router, where_held
 from ffe_core.execution.trades import round_trips
 from ffe_core.learning.scoring import trade_outcome
 from ffe_core.ports import FlatAccount, MarkToMarket, Platform
@@ -315,9 +318,9 @@ class Trading:
     def close(self, asset: Asset, *, synthetic: bool = False) -> Executed:
         """Leaves the whole position, whatever risk rules say of entries. Raises ``UsageError`` where none is held."""
         venue = self.venue(synthetic)
-        if not venue.portfolio.positions_known:
-            raise PlatformError(f"{venue.platform.name} does not say what is held")
         position = venue.portfolio.position(asset)
+        if position is None and not venue.portfolio.positions_known:
+            raise PlatformError(f"{venue.platform.name} does not say what is held")
         if position is None:
             raise UsageError(f"no position in {asset}", hint="`ffe positions` lists them")
         return self._leave(venue, position, self.engine.new_id(), "close")
@@ -326,7 +329,7 @@ class Trading:
         """Protection off and confirmed, fills read again, then what is left is sold."""
         asset = position.asset
         remarks = tuple(self._lift_protection(venue, asset))
-        now = venue.platform.portfolio().position(asset)
+        now = held_at(venue.platform, asset, position.venue)
         if now is None:
             self._keep_outcomes(venue)
             return Executed(None, (), None, (*remarks, "the position was gone before it had to be closed"))
@@ -340,6 +343,7 @@ class Trading:
             effect=Effect.CLOSE,
             reduce_only=True,
             created_at=self.engine.clock.now(),
+            prepared=where_held(now),
         )
         entry = self._send(
             venue,
@@ -402,7 +406,7 @@ class Trading:
         self, venue: Venue, plan: Plan, quantity: Decimal, price: Decimal, leg: str
     ) -> JournalEntry | None:
         asset = plan.order.asset
-        position = venue.platform.portfolio().position(asset)
+        position = held_at(venue.platform, asset)
         if position is None:
             return None
         stop, target = _levels(plan, price, venue.platform.instrument(asset))
@@ -419,6 +423,7 @@ class Trading:
             target_price=target,
             reduce_only=True,
             created_at=self.engine.clock.now(),
+            prepared=where_held(position),
         )
         return self._send(
             venue,
@@ -433,7 +438,7 @@ class Trading:
         self._clearance(venue).states.reduce("a stop could not be placed", asset)
         alert = Alert("protection", Severity.CRITICAL, told, self.engine.clock.now())
         self.engine.registry.emit("ffe_alert_raised", alert=alert)
-        position = venue.platform.portfolio().position(asset)
+        position = held_at(venue.platform, asset)
         if position is not None:
             self._leave(venue, position, plan.decision.id, "protect-close")
         return told
@@ -444,7 +449,7 @@ class Trading:
         self, venue: Venue, order: Order, send: Callable[[Order], OrderReport], *, decided: bool = False
     ) -> JournalEntry:
         """Prepared, committed, marked, sent once, booked, waited for. Never raises after the send."""
-        self._require_armed(venue)
+        self._require_armed(answering(venue.platform, order))
         order = replace(order, prepared=dict(venue.platform.prepare(order)), sent_at=self.engine.clock.now())
         journal, order_id = self.journal, order.client_order_id
         journal.intend(order, venue.key)
@@ -464,7 +469,7 @@ class Trading:
         self.engine.registry.emit("ffe_order_changed", order=told)
         return entry
 
-    def _require_armed(self, venue: Venue) -> None:
+    def _require_armed(self, platform: Platform) -> None:
         """Real money needs the settings, the word on the command, and credentials that the venue accepts."""
         if self.engine.settings.mode is not Mode.LIVE:
             if self.live:
@@ -472,18 +477,18 @@ class Trading:
             return
         if not self.live:
             raise SafetyRefusal("real money needs --live on the command")
-        if venue.platform.name in self._armed:
+        if platform.name in self._armed:
             return
-        missing = [name for name, fine in venue.platform.check().items() if not fine]
+        missing = [name for name, fine in platform.check().items() if not fine]
         if missing:
-            raise SafetyRefusal(f"{venue.platform.name} is not ready to trade: {', '.join(missing)}")
-        self._armed.add(venue.platform.name)
+            raise SafetyRefusal(f"{platform.name} is not ready to trade: {', '.join(missing)}")
+        self._armed.add(platform.name)
 
     # venues
 
     def venue(self, synthetic: bool, portfolio: Portfolio | None = None) -> Venue:
         """Where orders go: paper's own ledgers in paper mode, the configured venue in live mode."""
-        platform = self.engine.trading_platform(synthetic=synthetic)
+        platform = self.engine.trading_platform(synthetic=synthetic, insists=True)
         held = portfolio or platform.portfolio()
         key = LedgerKey(self.engine.settings.mode, platform.name, held.account, synthetic)
         reconciler = Reconciler(self.journal, platform, key, self.engine.clock, self.sleep)
@@ -511,16 +516,33 @@ class Trading:
         for outcome in self.engine.store.record_outcomes(outcomes):
             self.engine.registry.emit("ffe_trade_closed", outcome=outcome)
 
-    def accounts(self) -> list[Holdings]:
-        """What is held, at the newest prices: in paper mode real and synthetic money apart, in live mode the venue's.
+    def accounts(self, *, insists: bool = False) -> list[Holdings]:
+        """What is held, at the newest prices: in paper mode real and synthetic money apart, in live mode by venue.
 
-        An account that cannot be had, or cannot be valued, says why; the others are there all the same.
+        An account that cannot be had, or cannot be valued, says why; the others are there all the same. ``insists``:
+        a venue that is left alone for a while is asked all the same, because somebody wants to get out.
         """
-        real = self._holdings(synthetic=False)
         if self.engine.settings.mode is Mode.LIVE:
-            return [real]
-        pretended = self._holdings(synthetic=True)
+            return self.holdings_of(self.engine.trading_platform(synthetic=False, insists=insists))
+        (real,) = self.holdings_of(self.engine.trading_platform(synthetic=False))
+        (pretended,) = self.holdings_of(self.engine.trading_platform(synthetic=True), synthetic=True)
         return [real, pretended] if self._was_used(pretended) else [real]
+
+    def holdings_of(self, platform: Platform, *, synthetic: bool = False) -> list[Holdings]:
+        """What a platform holds, venue by venue where it stands for several."""
+        if not isinstance(platform, Router):
+            return [self._holdings(platform, synthetic)]
+        return [Holdings(each.venue, synthetic, each.portfolio, each.problem) for each in platform.accounts()]
+
+    def together(self, held: Sequence[Holdings]) -> Joined | None:
+        """The accounts of all venues as one, by the venues' own rates; ``None`` where they do not stand together."""
+        names = self.engine.venues.names()
+        if self.engine.settings.execution.platform != UNIFIED or tuple(each.platform for each in held) != names:
+            return None
+        platform = self.engine.venues.chosen()
+        if not isinstance(platform, Router) or not any(each.portfolio for each in held):
+            return None
+        return platform.joined([VenueAccount(each.platform, each.portfolio, each.problem) for each in held])
 
     def _was_used(self, held: Holdings) -> bool:
         platform, portfolio = self.engine.trading_platform(synthetic=held.synthetic), held.portfolio
@@ -528,8 +550,7 @@ class Trading:
             return True
         return portfolio.cash != platform.flat().cash
 
-    def _holdings(self, synthetic: bool) -> Holdings:
-        platform = self.engine.trading_platform(synthetic=synthetic)
+    def _holdings(self, platform: Platform, synthetic: bool) -> Holdings:
         try:
             portfolio = platform.portfolio()
         except FfeError as error:

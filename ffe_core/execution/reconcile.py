@@ -17,6 +17,7 @@ from ffe_core.domain.ledger import LedgerKey
 from ffe_core.domain.trading import Fill, OrderState, OrderType
 from ffe_core.errors import FfeError
 from ffe_core.execution.journal import DOUBTFUL, Journal
+from ffe_core.execution.router import Router
 from ffe_core.ports import Platform
 from ffe_core.store.orders import FINAL, JournalEntry
 
@@ -68,6 +69,8 @@ class Reconciler:
         fills: list[Fill] = []
         try:
             fills = self.journal.read_fills(self.key, self.platform.fills)
+            if isinstance(self.platform, Router):
+                problems += [f"fills of {venue}: {why}" for venue, why in self.platform.silent.items()]
         except FfeError as error:
             problems.append(f"fills: {error.message}")
         return Reconciled(tuple(changed), tuple(fills), tuple(problems))

@@ -194,7 +194,7 @@ class CircuitBreaker:
 
     def call[**P, T](self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """``function(*args, **kwargs)``, counted; the lock is not held meanwhile."""
-        self._admit()
+        self.enter()
         try:
             answer = function(*args, **kwargs)
         except BaseException as error:
@@ -204,7 +204,7 @@ class CircuitBreaker:
         return answer
 
     async def call_async[**P, T](self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        self._admit()
+        self.enter()
         try:
             answer = await function(*args, **kwargs)
         except BaseException as error:
@@ -254,7 +254,8 @@ class CircuitBreaker:
         """A call that was let through ended without a word on the service."""
         self._change(lambda state: (state.abandoned(self.pause(state)), None))
 
-    def _admit(self) -> None:
+    def enter(self) -> None:
+        """As ``knock``; raises ``CircuitOpen`` where the call may not go."""
         refused = self.knock()
         if refused is None:
             return

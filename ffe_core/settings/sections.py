@@ -377,7 +377,14 @@ class RiskSettings(Section):
 
 
 class ExecutionSettings(Section):
-    platform: Name = Field(default="paper", description="venue of orders, instrument rules and quotes")
+    platform: Name = Field(
+        default="paper", description="venue of orders, instrument rules and quotes; unified: see `venues`"
+    )
+    venues: dict[AssetKind, Name] = Field(
+        default_factory=dict,
+        description="platform per kind of asset where `platform` is unified: {crypto: coinbase, forex: oanda}; "
+        "what has none is refused",
+    )
     allow_short: bool = Field(default=False, description="whether a SELL without a position may open a short one")
     entry_agreement: Fraction = Field(
         default=0.6, description="share of the weight that must agree before a position is opened"
