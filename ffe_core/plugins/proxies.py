@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
-from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,24 +27,22 @@ from ffe_core.domain.decisions import (
     Verdict,
 )
 from ffe_core.domain.market import Candles, Quote
-from ffe_core.domain.trading import Fill, Instrument, Order, OrderReport, Portfolio, Position
 from ffe_core.errors import (
     BudgetSpent,
     CassetteMiss,
     DataError,
     FfeError,
     NoData,
-    PlatformError,
     PluginError,
     ProviderFailed,
-    Refused,
     SettingsError,
     SourceFailed,
-    Unknown,
     UsageError,
 )
 from ffe_core.plugins.accept import accept, accept_candles
 from ffe_core.plugins.guard import BadAnswer, Guard, as_it_is, describe, private
+from ffe_core.plugins.guarded import Guarded, failure_of, quote_of
+from ffe_core.plugins.platforms import GuardedPlatform, WithFlat, WithFunding, WithMarks
 from ffe_core.ports import Chunk, Holding, Readiness, Result, Series, Signals
 
 if TYPE_CHECKING:
@@ -58,36 +55,8 @@ GRACE = 0.2
 #: outcomes that a strategy may want: every decision's record holds them
 MOST_HISTORY = 100_000
 
-
-def _failure(kind: type[FfeError]) -> Callable[[str, str], FfeError]:
-    return lambda plugin, line: kind(f"plugin {plugin}: {line}")
-
-
-_source_failed = _failure(SourceFailed)
-_provider_failed = _failure(ProviderFailed)
-_platform_failed = _failure(PlatformError)
-_unknown = _failure(Unknown)
-
-
-class Guarded:
-    """A plugin's object behind its guard. ``name`` was read and checked when the object was offered."""
-
-    kind = "object"
-
-    def __init__(self, bare: Any, guard: Guard, name: str) -> None:
-        self._bare = bare
-        self._guard = guard
-        self._name = name
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    def _what(self, method: str) -> str:
-        return f"{self.kind} {self._name}: {method}"
-
-    def __repr__(self) -> str:
-        return f"<{self.kind} {self._name} of plugin {self._guard.plugin}>"
+_source_failed = failure_of(SourceFailed)
+_provider_failed = failure_of(ProviderFailed)
 
 
 class GuardedSource(Guarded):
@@ -143,7 +112,7 @@ class GuardedSource(Guarded):
 
 class _WithQuote(GuardedSource):
     def quote(self, asset: Asset) -> Quote:
-        return self._ask("quote", asset, check=lambda answer: _quote_of(asset, answer))
+        return self._ask("quote", asset, check=lambda answer: quote_of(asset, answer))
 
 
 class _WithNews(GuardedSource):
@@ -159,13 +128,6 @@ class _WithMacro(GuardedSource):
 class _WithHoldings(GuardedSource):
     def holdings(self) -> Sequence[Holding]:
         return self._ask("holdings", check=lambda answer: accept(tuple[Holding, ...], answer))
-
-
-def _quote_of(asset: Asset, answer: object) -> Quote:
-    quote = accept(Quote, answer)
-    if quote.asset.symbol != asset.symbol:
-        raise BadAnswer(f"asked for {asset}, answered a quote of {quote.asset}")
-    return quote
 
 
 class GuardedProvider(Guarded):
@@ -381,119 +343,6 @@ class GuardedRule(Guarded):
         return self._guard.call(self._what("check"), self._bare.check, proposal, context, check=accepted)
 
 
-class GuardedPlatform(Guarded):
-    """Reads raise ``PlatformError``. What may have moved an order raises ``Refused``, else ``Unknown``, and no more.
-
-    An order whose outcome is unknown is never a failed order: a timeout, a crash and an answer that makes no sense all
-    leave it open until the venue has been asked.
-    """
-
-    kind = "platform"
-
-    def _read[T](self, method: str, *args: Any, check: Callable[[Any], T]) -> T:
-        return self._guard.call(
-            self._what(method),
-            getattr(self._bare, method),
-            *args,
-            deadline=self._guard.patience,
-            passing=(PlatformError, SettingsError, NoData),
-            failure=_platform_failed,
-            check=check,
-        )
-
-    def _order(self, method: str, order_id: str, /, *args: Any, **kwargs: Any) -> OrderReport:
-        return self._guard.call(
-            self._what(method),
-            getattr(self._bare, method),
-            *args,
-            deadline=self._guard.patience,
-            passing=(Refused, Unknown),
-            failure=_unknown,
-            check=lambda answer: _report_on(order_id, answer),
-            **kwargs,
-        )
-
-    def portfolio(self) -> Portfolio:
-        return self._read("portfolio", check=lambda answer: accept(Portfolio, answer))
-
-    def instrument(self, asset: Asset) -> Instrument:
-        def check(answer: object) -> Instrument:
-            instrument = accept(Instrument, answer)
-            if instrument.asset.symbol != asset.symbol:
-                raise BadAnswer(f"asked for {asset}, answered {instrument.asset}")
-            return instrument
-
-        return self._read("instrument", asset, check=check)
-
-    def quote(self, asset: Asset) -> Quote:
-        return self._read("quote", asset, check=lambda answer: _quote_of(asset, answer))
-
-    def prepare(self, order: Order) -> Mapping[str, str]:
-        return self._read("prepare", order, check=lambda answer: accept(dict[str, str], answer))
-
-    def submit(self, order: Order) -> OrderReport:
-        return self._order("submit", order.client_order_id, order)
-
-    def find(self, order: Order) -> OrderReport | None:
-        def check(answer: object) -> OrderReport | None:
-            return None if answer is None else _report_on(order.client_order_id, answer)
-
-        return self._read("find", order, check=check)
-
-    def cancel(self, order: Order) -> OrderReport:
-        return self._order("cancel", order.client_order_id, order)
-
-    def close(self, position: Position, *, client_order_id: str) -> OrderReport:
-        return self._order("close", client_order_id, position, client_order_id=client_order_id)
-
-    def protect(
-        self, position: Position, stop: Decimal | None, target: Decimal | None, *, client_order_id: str
-    ) -> OrderReport:
-        return self._order("protect", client_order_id, position, stop, target, client_order_id=client_order_id)
-
-    def open_orders(self) -> Sequence[OrderReport]:
-        return self._read(
-            "open_orders", check=lambda answer: tuple(_report(report) for report in accept(tuple[Any, ...], answer))
-        )
-
-    def fills(self, since: str | None) -> tuple[Sequence[Fill], str]:
-        return self._read("fills", since, check=lambda answer: accept(tuple[tuple[Fill, ...], str], answer))
-
-    def check(self) -> Mapping[str, bool]:
-        return self._read("check", check=lambda answer: accept(dict[str, bool], answer))
-
-
-def _report(answer: object) -> OrderReport:
-    report = accept(OrderReport, answer)
-    if report.filled_quantity < 0 or (report.average_price is not None and report.average_price <= 0):
-        raise BadAnswer(f"answered a fill of {report.filled_quantity} at {report.average_price}")
-    if any(fill.quantity <= 0 or fill.price <= 0 for fill in report.fills):
-        raise BadAnswer("answered a fill without a quantity or a price above zero")
-    return report
-
-
-def _report_on(client_order_id: str, answer: object) -> OrderReport:
-    report = _report(answer)
-    if report.client_order_id != client_order_id:
-        raise BadAnswer(f"asked about order {client_order_id}, answered about {report.client_order_id}")
-    return report
-
-
-class _WithMarks(GuardedPlatform):
-    def update_prices(self, prices: Mapping[str, Decimal]) -> None:
-        self._read("update_prices", prices, check=lambda _answer: None)
-
-
-class _WithFlat(GuardedPlatform):
-    def flat(self) -> Portfolio:
-        return self._read("flat", check=lambda answer: accept(Portfolio, answer))
-
-
-class _WithFunding(GuardedPlatform):
-    def paid_in(self) -> Decimal:
-        return self._read("paid_in", check=lambda answer: accept(Decimal, answer))
-
-
 class GuardedExecutor(Guarded):
     """Raises ``PluginError``. Without a deadline: how long the work takes is the work's business."""
 
@@ -542,9 +391,9 @@ _ABILITIES: dict[str, type[Guarded]] = {
     "CheckedProvider": _WithReadiness,
     "Rationed": _WithRation,
     "Dated": _WithCutoff,
-    "MarkToMarket": _WithMarks,
-    "FlatAccount": _WithFlat,
-    "FundedAccount": _WithFunding,
+    "MarkToMarket": WithMarks,
+    "FlatAccount": WithFlat,
+    "FundedAccount": WithFunding,
 }
 
 
