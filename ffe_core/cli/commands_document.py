@@ -61,7 +61,7 @@ SHAPES: dict[str, str] = {
     "config show": "{KEY{value origin}}",
     "dashboard": (
         "mode stopped[asset_pair state reason since]"
-        f" accounts[{_ACCOUNT} positions[{_POSITION}]] orders[{_ORDER}]"
+        f" accounts[{_ACCOUNT} positions[{_POSITION}]] {_TOTAL} orders[{_ORDER}]"
         " decisions[id as_of asset_pair action confidence executed]"
     ),
     "data candles": "asset_pair timeframe source synthetic fingerprint candles[time open high low close volume]",

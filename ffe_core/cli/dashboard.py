@@ -10,7 +10,7 @@ import click
 from ffe_core.cli.acting import banner, order_data, order_table
 from ffe_core.cli.halt import standing_data
 from ffe_core.cli.output import clean
-from ffe_core.cli.positions import account_data, print_accounts
+from ffe_core.cli.positions import account_data, print_accounts, print_total, total_of
 from ffe_core.cli.session import Session, command
 from ffe_core.errors import UsageError
 
@@ -55,6 +55,7 @@ class _Look:
         self._session = session
         trading, store = session.engine.trading(), session.engine.store
         self.accounts: list[Holdings] = trading.accounts()
+        self.total = total_of(trading, self.accounts)
         self.orders: list[JournalEntry] = trading.journal.open()
         self.decisions: list[DecisionSummary] = store.latest(NEWEST)
         self.stopped: list[Standing] = list(TradingStates(store.states).all())
@@ -64,6 +65,7 @@ class _Look:
             "mode": self._session.settings.mode,
             "stopped": [standing_data(each) for each in self.stopped],
             "accounts": [account_data(held) for held in self.accounts],
+            "total": self.total,
             "orders": [order_data(entry) for entry in self.orders],
             "decisions": [
                 {
@@ -85,6 +87,7 @@ class _Look:
         for each in self.stopped:
             console.print(clean(str(each)), style="bold red", markup=False)
         print_accounts(console, self.accounts)
+        print_total(console, self.total)
         if self.orders:
             console.print(order_table(self.orders, "open orders"))
         if self.decisions:

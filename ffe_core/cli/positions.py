@@ -29,14 +29,14 @@ def positions(session: Session, save: bool) -> None:
     """
     trading = session.engine.trading()
     accounts = trading.accounts()
-    total = _total(trading, accounts)
+    total = total_of(trading, accounts)
     data: dict[str, Any] = {"accounts": [account_data(held) for held in accounts], "total": total, "file": None}
     if save:
         data["file"] = _save(session, data)
 
     def show(console: Console) -> None:
         _print(session, console, accounts)
-        _print_total(console, total)
+        print_total(console, total)
 
     session.emit(data, show)
     _fail(accounts)
@@ -52,17 +52,17 @@ def balance(session: Session, venue: bool) -> None:
     """
     trading = session.engine.trading()
     accounts = trading.holdings_of(session.engine.venues.chosen()) if venue else trading.accounts()
-    total = _total(trading, accounts)
+    total = total_of(trading, accounts)
 
     def show(console: Console) -> None:
         _print_balance(session, console, accounts)
-        _print_total(console, total)
+        print_total(console, total)
 
     session.emit({"accounts": [_balance(held) for held in accounts], "total": total}, show)
     _fail(accounts)
 
 
-def _total(trading: Trading, accounts: list[Holdings]) -> dict[str, Any] | None:
+def total_of(trading: Trading, accounts: list[Holdings]) -> dict[str, Any] | None:
     """Of venues that stand together; ``None`` where there is one account, or none that answered."""
     joined = trading.together(accounts)
     if joined is None:
@@ -77,7 +77,7 @@ def _total(trading: Trading, accounts: list[Holdings]) -> dict[str, Any] | None:
     }
 
 
-def _print_total(console: Console, total: dict[str, Any] | None) -> None:
+def print_total(console: Console, total: dict[str, Any] | None) -> None:
     if total is None:
         return
     console.print(
