@@ -90,6 +90,7 @@ if TYPE_CHECKING:
         PlatformError,
         PluginError,
         ProviderFailed,
+        RateLimited,
         Refused,
         RequiredPluginFailed,
         SafetyRefusal,
@@ -103,7 +104,8 @@ if TYPE_CHECKING:
     )
     from ffe_core.hookspecs import AccountLedger, LedgerBook, Ledgers, PluginContext
     from ffe_core.markers import hookimpl
-    from ffe_core.net.limiter import TokenBucket
+    from ffe_core.net.limiter import Allowance, RateLimiter, TokenBucket
+    from ffe_core.net.state import FileState
     from ffe_core.ports import (
         AggregationStrategy,
         AIProvider,
@@ -153,12 +155,13 @@ _HOMES = {
     "ffe_core.engine": "Engine",
     "ffe_core.errors": (
         "BadData BadReply BadStatus BudgetSpent CassetteMiss DataError FfeError HttpError NoAnswer NoData "
-        "NotConfigured NotReached PlatformError PluginError ProviderFailed Refused RequiredPluginFailed "
+        "NotConfigured NotReached PlatformError PluginError ProviderFailed RateLimited Refused RequiredPluginFailed "
         "SafetyRefusal SettingsError SourceFailed StoreError Unknown UnknownName UsageError VerificationFailed"
     ),
     "ffe_core.hookspecs": "AccountLedger LedgerBook Ledgers PluginContext",
     "ffe_core.markers": "hookimpl",
-    "ffe_core.net.limiter": "TokenBucket",
+    "ffe_core.net.limiter": "Allowance RateLimiter TokenBucket",
+    "ffe_core.net.state": "FileState",
     "ffe_core.ports": (
         "AIProvider AggregationStrategy CheckedProvider Chunk DataSource Dated Executor FlatAccount FundedAccount "
         "Holding Learner Platform Rationed Readiness Result RiskRule RoundStrategy Series Signals VectorProvider"
@@ -174,6 +177,7 @@ __all__ = [
     "Agenda",
     "AggregationStrategy",
     "Alert",
+    "Allowance",
     "Ask",
     "Asset",
     "AssetKind",
@@ -204,6 +208,7 @@ __all__ = [
     "Executor",
     "Fees",
     "FfeError",
+    "FileState",
     "Fill",
     "FixedClock",
     "FlatAccount",
@@ -244,6 +249,8 @@ __all__ = [
     "ProviderFailed",
     "Pulse",
     "Quote",
+    "RateLimited",
+    "RateLimiter",
     "Rationed",
     "Readiness",
     "Refused",

@@ -35,6 +35,7 @@ from ffe_core.errors import (
     NoData,
     PluginError,
     ProviderFailed,
+    RateLimited,
     SettingsError,
     SourceFailed,
     UsageError,
@@ -60,7 +61,7 @@ _provider_failed = failure_of(ProviderFailed)
 
 
 class GuardedSource(Guarded):
-    """Raises ``DataError`` and its kinds, settings errors, and ``SourceFailed`` for everything else."""
+    """Raises ``DataError`` and its kinds, ``RateLimited``, settings errors, else ``SourceFailed``."""
 
     kind = "source"
 
@@ -70,7 +71,7 @@ class GuardedSource(Guarded):
             getattr(self._bare, method),
             *args,
             deadline=self._guard.patience,
-            passing=(DataError, SettingsError, CassetteMiss),
+            passing=(DataError, RateLimited, SettingsError, CassetteMiss),
             failure=_source_failed,
             check=check,
             **kwargs,
