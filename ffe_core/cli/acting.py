@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ffe_core.cli.session import Session
     from ffe_core.domain.trading import Fill
-    from ffe_core.engine.trading import Executed
+    from ffe_core.engine.plans import Executed
     from ffe_core.store.orders import JournalEntry
 
 live_option = click.option(

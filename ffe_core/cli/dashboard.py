@@ -17,7 +17,7 @@ from ffe_core.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ffe_core.engine.trading import Holdings
+    from ffe_core.engine.holdings import Holdings
     from ffe_core.risk.states import Standing
     from ffe_core.store import DecisionSummary
     from ffe_core.store.orders import JournalEntry
@@ -50,12 +50,13 @@ class _Look:
     """One look at everything."""
 
     def __init__(self, session: Session) -> None:
+        from ffe_core.engine.holdings import holdings
         from ffe_core.risk.states import TradingStates
 
         self._session = session
         trading, store = session.engine.trading(), session.engine.store
-        self.accounts: list[Holdings] = trading.accounts()
-        self.total = total_of(trading, self.accounts)
+        self.accounts: list[Holdings] = holdings(session.engine)
+        self.total = total_of(session.engine, self.accounts)
         self.orders: list[JournalEntry] = trading.journal.open()
         self.decisions: list[DecisionSummary] = store.latest(NEWEST)
         self.stopped: list[Standing] = list(TradingStates(store.states).all())

@@ -23,7 +23,7 @@ from ffe_core.errors import FfeError, PlatformError, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ffe_core.engine.trading import Change, Executed, Plan
+    from ffe_core.engine.plans import Change, Executed, Plan
 
 #: decisions that the picker offers
 OFFERED = 10
@@ -70,7 +70,7 @@ def approve(
     `no` is put on record and sends nothing. `modify` takes another size, stop or target; where a limit does not allow
     it, it is vetoed rather than made smaller.
     """
-    from ffe_core.engine.trading import Change
+    from ffe_core.engine.plans import Change
 
     changed = any(value is not None for value in (quantity, stop_loss, take_profit))
     if changed is not (answer == "modify"):
@@ -104,11 +104,13 @@ def close(session: Session, asset: str | None, everything: bool, live: bool) -> 
     Works in every trading state and whatever the risk rules say of entries. Each position is tried, whatever becomes of
     the others; the run fails where one of them could not be left.
     """
+    from ffe_core.engine.holdings import holdings
+
     if (asset is None) is not everything:
         raise UsageError("say which asset to leave, or --all")
     trading = session.engine.trading(live=live)
     wanted = None if asset is None else session.engine.asset(asset).symbol
-    accounts = trading.accounts(insists=True)
+    accounts = holdings(session.engine, insists=True)
     unknown = [PlatformError(f"{each.platform}: {each.problem}") for each in accounts if each.portfolio is None]
     held = [
         (position.asset, account.synthetic)

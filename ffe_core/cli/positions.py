@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ffe_core.domain.trading import Portfolio, Position
-    from ffe_core.engine.trading import Holdings, Trading
+    from ffe_core.engine import Engine
+    from ffe_core.engine.holdings import Holdings
 
 
 @command()
@@ -27,9 +28,11 @@ def positions(session: Session, save: bool) -> None:
 
     In paper mode what was opened on synthetic prices is shown apart. Exit code 1 where an account cannot be had.
     """
-    trading = session.engine.trading()
-    accounts = trading.accounts()
-    total = total_of(trading, accounts)
+    from ffe_core.engine.holdings import holdings
+
+    engine = session.engine
+    accounts = holdings(engine)
+    total = total_of(engine, accounts)
     data: dict[str, Any] = {"accounts": [account_data(held) for held in accounts], "total": total, "file": None}
     if save:
         data["file"] = _save(session, data)
@@ -50,9 +53,11 @@ def balance(session: Session, venue: bool) -> None:
     In paper mode the paper accounts; --venue asks the configured venue itself. A failed query is exit code 1, and never
     a balance of zero.
     """
-    trading = session.engine.trading()
-    accounts = trading.holdings_of(session.engine.venues.chosen()) if venue else trading.accounts()
-    total = total_of(trading, accounts)
+    from ffe_core.engine.holdings import holdings, holdings_of
+
+    engine = session.engine
+    accounts = holdings_of(engine, engine.venues.chosen()) if venue else holdings(engine)
+    total = total_of(engine, accounts)
 
     def show(console: Console) -> None:
         _print_balance(session, console, accounts)
@@ -62,9 +67,11 @@ def balance(session: Session, venue: bool) -> None:
     _fail(accounts)
 
 
-def total_of(trading: Trading, accounts: list[Holdings]) -> dict[str, Any] | None:
+def total_of(engine: Engine, accounts: list[Holdings]) -> dict[str, Any] | None:
     """Of venues that stand together; ``None`` where there is one account, or none that answered."""
-    joined = trading.together(accounts)
+    from ffe_core.engine.holdings import together
+
+    joined = together(engine, accounts)
     if joined is None:
         return None
     whole = joined.portfolio

@@ -17,7 +17,8 @@ from ffe_core.domain.clock import Clock, SystemClock, iso, require_utc
 from ffe_core.domain.decisions import Ask, BriefRequest, Decision, Opinion, Round
 from ffe_core.domain.market import Candles, Regime
 from ffe_core.domain.threads import start
-from ffe_core.domain.trading import Instrument, Mode, Portfolio
+from ffe_core.domain.trading import Mode, Portfolio
+from ffe_core.engine.accounts import account_of
 from ffe_core.engine.answers import Answers
 from ffe_core.engine.decide import DecisionInputs, decide, decision_of
 from ffe_core.engine.record import Part, Parts, describe_candles, record_of, restore_decision
@@ -26,9 +27,8 @@ from ffe_core.engine.rounds import agenda_of, answers_of, rounds_of
 from ffe_core.engine.sizes import risk_settings, sizing_rules
 from ffe_core.engine.venues import PAPER, PAPER_SYNTHETIC, Venues
 from ffe_core.ensemble.tiers import FALLBACK_STRATEGIES, EnsembleRules
-from ffe_core.errors import DataError, FfeError, SafetyRefusal, SettingsError, UsageError
-from ffe_core.execution.router import Router
-from ffe_core.ports import AIProvider, FlatAccount, FundedAccount, Learner, MarkToMarket, Platform, RoundStrategy
+from ffe_core.errors import SafetyRefusal, UsageError
+from ffe_core.ports import AIProvider, Learner, Platform, RoundStrategy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -231,7 +231,7 @@ class Engine:
         if market.synthetic and settings.mode is Mode.LIVE:
             raise SafetyRefusal("synthetic prices in live mode", hint="set data.sources to a source of real prices")
         price = Decimal(repr(market.price))
-        account = self._account(asset, price, synthetic=market.synthetic, hypothetical=at is not None, feed=feed)
+        account = account_of(self, asset, price, synthetic=market.synthetic, hypothetical=at is not None, feed=feed)
         market = with_divergence(market, account.quote, settings.data.price_divergence)
         candles = found.series[settings.decision.timeframe]
         assert candles is not None  # noqa: S101 - snapshot raised otherwise
@@ -414,7 +414,7 @@ class Engine:
     def last_prices(self, portfolio: Portfolio, *, synthetic: bool) -> dict[str, Decimal]:
         """The newest close of all that is held, by symbol; synthetic holdings by the demo market. Raises ``NoData``."""
         feed = self.feed_of("demo") if synthetic else self.feed
-        return {held.asset.symbol: self._last_price(feed, held.asset) for held in portfolio.positions}
+        return {held.asset.symbol: self.last_price(feed, held.asset) for held in portfolio.positions}
 
     def new_id(self) -> str:
         return self._new_id()
@@ -430,72 +430,8 @@ class Engine:
             raise SafetyRefusal("live mode with a paper platform", hint="set execution.platform to a venue")
         return self.venues.chosen(insists=insists)
 
-    # the account that sizes
-
-    def _account(self, asset: Asset, price: Decimal, *, synthetic: bool, hypothetical: bool, feed: Feed) -> _Account:
-        """Portfolio and instrument rules. In paper mode the ledger is paper's, whatever venue settings name."""
-        venue_name = self.settings.execution.platform
-        live = self.settings.mode is Mode.LIVE and not hypothetical
-        ledger: Platform
-        if live:
-            ledger = self.trading_platform(synthetic=False)
-        else:
-            ledger = self.registry.require("platform", PAPER_SYNTHETIC if synthetic else PAPER)
-        if isinstance(ledger, MarkToMarket):
-            ledger.update_prices({asset.symbol: price})
-        warnings: list[str] = []
-        venue = ledger
-        if not hypothetical and not live and not venue_name.startswith(PAPER):
-            venue = self.venues.chosen()
-        instrument = self._instrument(venue, ledger, asset, warnings)
-        if hypothetical:
-            portfolio = ledger.flat() if isinstance(ledger, FlatAccount) else None
-        else:
-            portfolio = self._portfolio(ledger, asset, feed, warnings)
-        quote, paid_in = None, None
-        if isinstance(ledger, FundedAccount) and not hypothetical:
-            paid_in = ledger.paid_in()
-        if not hypothetical and not isinstance(venue, MarkToMarket):
-            try:
-                quote = venue.quote(asset)
-            except FfeError as error:
-                warnings.append(f"no quote to compare the price with: {error.message}")
-        return _Account(portfolio, instrument, quote, paid_in, tuple(warnings))
-
-    def _instrument(self, venue: Platform, ledger: Platform, asset: Asset, warnings: list[str]) -> Instrument:
-        try:
-            return venue.instrument(asset)
-        except FfeError as error:
-            if venue is ledger:
-                raise
-            warnings.append(f"paper's own order rules are used: {error.message}")
-            return ledger.instrument(asset)
-
-    def _portfolio(self, ledger: Platform, asset: Asset, feed: Feed, warnings: list[str]) -> Portfolio:
-        """What is held, marked at last closes; a query that failed is an account that is unknown, not a flat one."""
-        try:
-            if isinstance(ledger, Router):
-                joined = ledger.joined(ledger.accounts(), asset)
-                warnings += joined.problems
-                return joined.portfolio
-            portfolio = ledger.portfolio()
-        except SettingsError:
-            # A key that is missing is the user's to set, and no account that is unknown.
-            raise
-        except FfeError as error:
-            warnings.append(f"positions are unknown: {error.message}")
-            return Portfolio(ledger.name, "", "", None, positions_known=False)
-        others = [held.asset for held in portfolio.positions if held.asset.symbol != asset.symbol]
-        if not others or not isinstance(ledger, MarkToMarket):
-            return portfolio
-        try:
-            ledger.update_prices({held.symbol: self._last_price(feed, held) for held in others})
-            return ledger.portfolio()
-        except DataError as error:
-            warnings.append(f"the account cannot be valued: {error.message}")
-            return replace(portfolio, stale=True)
-
-    def _last_price(self, feed: Feed, asset: Asset) -> Decimal:
+    def last_price(self, feed: Feed, asset: Asset) -> Decimal:
+        """The newest close, as the text of the number says it. Raises ``NoData``."""
         candles = feed.candles(asset, self.settings.decision.timeframe, bars=1)
         return Decimal(repr(candles.close[-1]))
 
@@ -522,16 +458,6 @@ class Engine:
 class _Gathered:
     inputs: DecisionInputs
     found: FeedResult
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Account:
-    portfolio: Portfolio | None
-    instrument: Instrument
-    quote: Any
-    #: cash paid in so far, where the platform can tell
-    paid_in: Decimal | None
     warnings: tuple[str, ...]
 
 

@@ -7,7 +7,7 @@ booked. A lost answer is asked for, never repeated. What the user sees as done i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -21,8 +21,6 @@ from ffe_core.domain.ledger import LedgerKey
 from ffe_core.domain.trading import (
     Action,
     Effect,
-    Fill,
-    Instrument,
     Mode,
     Order,
     OrderReport,
@@ -34,15 +32,15 @@ from ffe_core.domain.trading import (
 )
 from ffe_core.engine.clearance import Clearance
 from ffe_core.engine.decide import DecisionInputs, risk_context
+from ffe_core.engine.plans import Change, Executed, Plan, changed, levels, side_of
 from ffe_core.engine.venues import answering, held_at
 from ffe_core.errors import FfeError, PlatformError, Refused, SafetyRefusal, UsageError
-from ffe_core.execution.accounts import Joined, VenueAccount
 from ffe_core.execution.journal import Journal, client_order_id
 from ffe_core.execution.reconcile import Reconciled, Reconciler
-from ffe_core.execution.router import UNIFIED, Router, where_held
+from ffe_core.execution.router import where_held
 from ffe_core.execution.trades import round_trips
 from ffe_core.learning.scoring import trade_outcome
-from ffe_core.ports import FlatAccount, MarkToMarket, Platform
+from ffe_core.ports import Platform
 from ffe_core.risk.exposure import Account
 from ffe_core.risk.gate import is_tradable, judge, shrink
 from ffe_core.risk.sizing import propose
@@ -58,56 +56,6 @@ PATIENCE = 10.0
 #: an entry is refused when the price has gone this share of the way to the stop
 DRIFT = Decimal("0.25")
 PROTECT = "protect"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What an approval changes: the size in base units, stop and target as fractions of the fill price."""
-
-    quantity: Decimal | None = None
-    stop_fraction: Decimal | None = None
-    target_fraction: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What would be sent now, judged by the account as it is now."""
-
-    decision: Decision
-    order: Order
-    platform: str
-    price: Decimal
-    #: what the fill will cost by the venue's fees, and what is lost with them when the stop is hit; quote currency
-    fee: Decimal
-    worst_loss: Decimal | None
-    stop_fraction: Decimal | None
-    target_fraction: Decimal | None
-    rulings: tuple[Ruling, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Executed:
-    """What became of an order and of the protection of what it opened."""
-
-    order: JournalEntry | None
-    fills: tuple[Fill, ...] = ()
-    protection: JournalEntry | None = None
-    #: what went otherwise than planned, one line each
-    remarks: tuple[str, ...] = ()
-
-    @property
-    def state(self) -> OrderState | None:
-        return None if self.order is None else self.order.state
-
-
-@dataclass(frozen=True, slots=True)
-class Holdings:
-    """One account as it is now; ``problem`` is why there is no portfolio, or why its prices are old."""
-
-    platform: str
-    synthetic: bool
-    portfolio: Portfolio | None
-    problem: str = ""
 
 
 @dataclass(slots=True)
@@ -273,7 +221,7 @@ class Trading:
         if proposal.signal_only or quantity is None:
             raise SafetyRefusal(proposal.sizing.unavailable or "there is no known balance to size by")
         if change is not None:
-            proposal = _changed(proposal, change, inputs.instrument)
+            proposal = changed(proposal, change, inputs.instrument)
         elif decision.position_size is not None and decision.position_size < quantity:
             proposal = shrink(proposal, decision.position_size, risk_context(inputs, proposal))
         return proposal
@@ -286,7 +234,7 @@ class Trading:
             decision_id=decision.id,
             leg=leg,
             asset=proposal.asset,
-            side=_side(proposal),
+            side=side_of(proposal),
             quantity=proposal.quantity,
             effect=proposal.effect,
             stop_price=proposal.stop_price,
@@ -365,7 +313,11 @@ class Trading:
                 after = self._asked(venue, entry)
                 if after.state not in FINAL:
                     yield f"the protection of {asset} may still stand: {error.message}"
-        self.journal.read_fills(venue.key, venue.platform.fills)
+        try:
+            self.journal.read_fills(venue.key, venue.platform.fills)
+        except FfeError as error:
+            # What is left is asked for anew before it is sold; the fills are read at the next reconciling.
+            yield f"fills could not be read: {error.message}"
 
     def _protections(self, venue: Venue, asset: Asset) -> list[JournalEntry]:
         return [
@@ -409,7 +361,7 @@ class Trading:
         position = held_at(venue.platform, asset)
         if position is None:
             return None
-        stop, target = _levels(plan, price, venue.platform.instrument(asset))
+        stop, target = levels(plan, price, venue.platform.instrument(asset))
         order = Order(
             client_order_id=client_order_id(plan.decision.id, leg),
             decision_id=plan.decision.id,
@@ -449,7 +401,7 @@ class Trading:
         self, venue: Venue, order: Order, send: Callable[[Order], OrderReport], *, decided: bool = False
     ) -> JournalEntry:
         """Prepared, committed, marked, sent once, booked, waited for. Never raises after the send."""
-        self._require_armed(answering(venue.platform, order))
+        self._require_armed(answering(venue.platform, order), leaving=order.reduce_only)
         order = replace(order, prepared=dict(venue.platform.prepare(order)), sent_at=self.engine.clock.now())
         journal, order_id = self.journal, order.client_order_id
         journal.intend(order, venue.key)
@@ -469,8 +421,11 @@ class Trading:
         self.engine.registry.emit("ffe_order_changed", order=told)
         return entry
 
-    def _require_armed(self, platform: Platform) -> None:
-        """Real money needs the settings, the word on the command, and credentials that the venue accepts."""
+    def _require_armed(self, platform: Platform, *, leaving: bool) -> None:
+        """Real money needs the settings, the word on the command, and credentials that the venue accepts.
+
+        On the way out the venue itself says what it does not accept: a balance that cannot be read bars nobody.
+        """
         if self.engine.settings.mode is not Mode.LIVE:
             if self.live:
                 raise SafetyRefusal("--live in paper mode", hint="ffe config set mode live")
@@ -479,10 +434,11 @@ class Trading:
             raise SafetyRefusal("real money needs --live on the command")
         if platform.name in self._armed:
             return
-        missing = [name for name, fine in platform.check().items() if not fine]
-        if missing:
-            raise SafetyRefusal(f"{platform.name} is not ready to trade: {', '.join(missing)}")
-        self._armed.add(platform.name)
+        if not leaving:
+            missing = [name for name, fine in platform.check().items() if not fine]
+            if missing:
+                raise SafetyRefusal(f"{platform.name} is not ready to trade: {', '.join(missing)}")
+            self._armed.add(platform.name)
 
     # venues
 
@@ -516,85 +472,8 @@ class Trading:
         for outcome in self.engine.store.record_outcomes(outcomes):
             self.engine.registry.emit("ffe_trade_closed", outcome=outcome)
 
-    def accounts(self, *, insists: bool = False) -> list[Holdings]:
-        """What is held, at the newest prices: in paper mode real and synthetic money apart, in live mode by venue.
-
-        An account that cannot be had, or cannot be valued, says why; the others are there all the same. ``insists``:
-        a venue that is left alone for a while is asked all the same, because somebody wants to get out.
-        """
-        if self.engine.settings.mode is Mode.LIVE:
-            return self.holdings_of(self.engine.trading_platform(synthetic=False, insists=insists))
-        (real,) = self.holdings_of(self.engine.trading_platform(synthetic=False))
-        (pretended,) = self.holdings_of(self.engine.trading_platform(synthetic=True), synthetic=True)
-        return [real, pretended] if self._was_used(pretended) else [real]
-
-    def holdings_of(self, platform: Platform, *, synthetic: bool = False) -> list[Holdings]:
-        """What a platform holds, venue by venue where it stands for several."""
-        if not isinstance(platform, Router):
-            return [self._holdings(platform, synthetic)]
-        return [Holdings(each.venue, synthetic, each.portfolio, each.problem) for each in platform.accounts()]
-
-    def together(self, held: Sequence[Holdings]) -> Joined | None:
-        """The accounts of all venues as one, by the venues' own rates; ``None`` where they do not stand together."""
-        names = self.engine.venues.names()
-        if self.engine.settings.execution.platform != UNIFIED or tuple(each.platform for each in held) != names:
-            return None
-        platform = self.engine.venues.chosen()
-        if not isinstance(platform, Router) or not any(each.portfolio for each in held):
-            return None
-        return platform.joined([VenueAccount(each.platform, each.portfolio, each.problem) for each in held])
-
-    def _was_used(self, held: Holdings) -> bool:
-        platform, portfolio = self.engine.trading_platform(synthetic=held.synthetic), held.portfolio
-        if portfolio is None or portfolio.positions or not isinstance(platform, FlatAccount):
-            return True
-        return portfolio.cash != platform.flat().cash
-
-    def _holdings(self, platform: Platform, synthetic: bool) -> Holdings:
-        try:
-            portfolio = platform.portfolio()
-        except FfeError as error:
-            return Holdings(platform.name, synthetic, None, error.message)
-        if not portfolio.positions or not isinstance(platform, MarkToMarket):
-            return Holdings(platform.name, synthetic, portfolio)
-        try:
-            platform.update_prices(self.engine.last_prices(portfolio, synthetic=synthetic))
-        except FfeError as error:
-            return Holdings(platform.name, synthetic, replace(portfolio, stale=True), error.message)
-        return Holdings(platform.name, synthetic, platform.portfolio())
-
     def _reconcile_asset(self, venue: Venue, asset: Asset) -> None:
         """What is not known of the asset's orders is asked for before another one is thought of."""
         for entry in self.journal.open(venue.key):
             if entry.order.asset.symbol == asset.symbol:
                 self._asked(venue, entry)
-
-
-def _side(proposal: Proposal) -> Side:
-    if proposal.is_exit:
-        return Side.BUY if proposal.action is Action.BUY else Side.SELL
-    return Side.SELL if proposal.effect is Effect.OPEN_SHORT else Side.BUY
-
-
-def _changed(proposal: Proposal, change: Change, instrument: Instrument) -> Proposal:
-    """The proposal as an approval wants it."""
-    sign = -1 if proposal.effect is Effect.OPEN_SHORT else 1
-    entry = proposal.entry_price
-    made = proposal
-    if change.quantity is not None:
-        if instrument.round_quantity(change.quantity) != change.quantity:
-            raise UsageError(f"{proposal.asset} is traded in steps of {instrument.quantity_increment:f}")
-        made = replace(made, quantity=change.quantity)
-    if change.stop_fraction is not None:
-        stop = instrument.round_price(entry * (1 - sign * change.stop_fraction))
-        made = replace(made, stop_fraction=change.stop_fraction, stop_price=stop)
-    if change.target_fraction is not None:
-        made = replace(made, target_price=instrument.round_price(entry * (1 + sign * change.target_fraction)))
-    return made
-
-
-def _levels(plan: Plan, price: Decimal, instrument: Instrument) -> tuple[Decimal | None, Decimal | None]:
-    sign = -1 if plan.order.effect is Effect.OPEN_SHORT else 1
-    stop = None if plan.stop_fraction is None else instrument.round_price(price * (1 - sign * plan.stop_fraction))
-    target = None if plan.target_fraction is None else instrument.round_price(price * (1 + sign * plan.target_fraction))
-    return stop, target

@@ -20,7 +20,7 @@ from ffe_core import (
 )
 from ffe_core.domain.ledger import LedgerKey
 from ffe_core.engine import Engine
-from ffe_core.engine.trading import Change
+from ffe_core.engine.plans import Change
 from ffe_core.execution.trades import closed_trades
 from ffe_core.plugins import load_plugins
 from ffe_core.plugins.registry import Offer
@@ -349,6 +349,23 @@ def test_a_stop_that_filled_meanwhile_is_found_and_nothing_is_sold_twice(market)
     assert (
         len(market.engine.store.outcomes(until=market.clock.now() + timedelta(days=1), limit=9, synthetic=False)) == 1
     )
+
+
+def test_a_venue_that_cannot_show_fills_or_balance_bars_nobody_from_leaving(market):
+    market.trading.execute(market.decide("BTCUSD").id)
+
+    class Blind(Strict):
+        def fills(self, since):
+            raise PlatformError("HTTP 500")
+
+        def check(self):
+            return dict.fromkeys(super().check(), False)
+
+    market.venue.__class__ = Blind
+    done = market.trading.close(market.engine.asset("BTCUSD"))
+    assert done.state is S.FILLED
+    assert done.remarks == ("fills could not be read: HTTP 500",)
+    assert holding(market) is None
 
 
 def test_a_price_that_ran_away_is_not_chased(market):

@@ -7,6 +7,7 @@ import pytest
 
 from ffe_core import Mode, NotConfigured, OrderState, PlatformError, SafetyRefusal, Unknown, UnknownName
 from ffe_core.domain.ledger import LedgerKey
+from ffe_core.engine.holdings import holdings
 from ffe_core.errors import SettingsError
 from ffe_core.plugins.registry import Offer
 from tests.engine.test_trading import Desk, Prices, Strict
@@ -123,7 +124,7 @@ def test_a_key_that_is_missing_is_told_with_the_line_that_sets_it(home):
 
     both = desk_of(home)
     both.there["bank"].__class__ = Locked
-    coins, bank = both.trading.accounts()
+    coins, bank = holdings(both.engine)
     assert coins.portfolio.cash == 10_000
     assert bank.problem == "plugins.bank.api_key is not set (put BANK_API_KEY=... into .env)"
     both.engine.close()
@@ -134,7 +135,7 @@ def test_a_venue_that_is_down_bars_entries_everywhere_and_no_way_out(desk):
     desk.there["bank"].down = True
     with pytest.raises(SafetyRefusal):
         desk.trading.execute(desk.decide("EURUSD").id)
-    accounts = {each.platform: each for each in desk.trading.accounts()}
+    accounts = {each.platform: each for each in holdings(desk.engine)}
     assert [one.asset.symbol for one in accounts["coins"].portfolio.positions] == ["BTCUSD"]
     assert (accounts["bank"].portfolio, accounts["bank"].problem) == (None, "bank does not answer")
     assert desk.trading.close(desk.engine.asset("BTCUSD")).state is S.FILLED
