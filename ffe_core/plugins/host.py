@@ -69,7 +69,7 @@ def load_plugins(
     places = paths or settings.paths
     roots = Roots(places.state / "plugins", places.cache / "plugins", places.data)
     host = Host(settings, clock, roots, log or StandardLog, on_problem)
-    host.registry.store = SharedStore(settings)
+    host.registry.store = SharedStore(settings, clock)
     return host.load()
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from ffe_core.domain.clock import Clock
 from ffe_core.domain.ledger import LedgerEntry, LedgerKey
 from ffe_core.domain.trading import Mode
 from ffe_core.errors import SafetyRefusal, StoreError
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 class SharedStore:
     """One store for the engine's decisions and the plugins' ledgers, opened by whoever needs it first."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
         self._settings = settings
+        self._clock = clock
         self._lock = Lock()
         self._store: Store | None = None
 
@@ -38,7 +40,7 @@ class SharedStore:
             if self._store is None:
                 if self._settings is None:
                     raise StoreError("there are no settings that name a store")
-                self._store = Store.open(self._settings)
+                self._store = Store.open(self._settings, self._clock)
             return self._store
 
     def if_there(self) -> Store | None:

@@ -25,6 +25,7 @@ from ffe_core.store.tables import chain_head, checkpoints, decision_events, deci
 from ffe_core.store.types import time_text
 
 if TYPE_CHECKING:
+    from ffe_core.domain.clock import Clock
     from ffe_core.domain.decisions import Decision, Outcome
     from ffe_core.settings import Settings
 
@@ -143,9 +144,9 @@ class Store:
         self.reservations = Reservations(database)
 
     @classmethod
-    def open(cls, settings: Settings) -> Store:
+    def open(cls, settings: Settings, clock: Clock | None = None) -> Store:
         """The store that the settings name, ready for use. Raises ``StoreError``, ``UsageError``."""
-        return cls(Database.of(settings).made_ready())
+        return cls(Database.of(settings, clock=clock).made_ready())
 
     def close(self) -> None:
         self.database.close()
