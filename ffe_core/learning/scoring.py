@@ -111,8 +111,10 @@ def outcome_of(question: Question, forward: ForwardReturn) -> Outcome:
 
 def trade_outcome(decision: Decision, trip: RoundTrip) -> Outcome:
     """What came of a decision whose position has come and gone; fractions of what was paid for it."""
+    # The venue's clock may be behind ours, by more than the position lived.
+    resolved_at = max(trip.closed_at, decision.as_of)
     return replace(
-        _of(decision, OutcomeKind.TRADE, trip.closed_at, trip.asset),
+        _of(decision, OutcomeKind.TRADE, resolved_at, trip.asset),
         gross_return=float((trip.pnl + trip.fees) / trip.cost),
         net_return=float(trip.pnl / trip.cost),
         pnl=trip.pnl,
