@@ -7,7 +7,7 @@ booked. A lost answer is asked for, never repeated. What the user sees as done i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -35,7 +35,8 @@ from ffe_core.engine.decide import DecisionInputs, risk_context
 from ffe_core.engine.plans import Change, Executed, Plan, changed, levels, side_of
 from ffe_core.engine.venues import answering, held_at
 from ffe_core.errors import FfeError, PlatformError, Refused, SafetyRefusal, UsageError
-from ffe_core.execution.journal import Journal, client_order_id
+from ffe_core.execution.clearing import PATIENCE, clear, standing, take_back, without_stop
+from ffe_core.execution.journal import DOUBTFUL, Journal, client_order_id
 from ffe_core.execution.reconcile import Reconciled, Reconciler
 from ffe_core.execution.router import where_held
 from ffe_core.execution.trades import round_trips
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
 
 #: a decision is acted on within this, or within one of its bars, whichever is shorter
 MOST_AGE = timedelta(seconds=900)
-#: seconds that a sent order is waited for, and that a protection may take to be confirmed
-PATIENCE = 10.0
 #: an entry is refused when the price has gone this share of the way to the stop
 DRIFT = Decimal("0.25")
 PROTECT = "protect"
@@ -98,9 +97,7 @@ class Trading:
             position = venue.portfolio.position(plan.order.asset)
             assert position is not None  # noqa: S101 - an exit is planned on a position
             return self._leave(venue, position, plan.decision.id, "exit")
-        entry = self._clearance(venue).entry(
-            plan.order, account, lambda: self._send(venue, plan.order, venue.platform.submit, decided=True)
-        )
+        entry = self._clearance(venue).entry(plan.order, account, lambda: self._enter(venue, plan.order))
         fills = tuple(self.journal.fills(plan.order.client_order_id))
         if entry.state is OrderState.REJECTED:
             raise Refused(f"{venue.platform.name} refused the order: {entry.events[-1].reason}")
@@ -108,6 +105,11 @@ class Trading:
             return Executed(entry, fills)
         protection, remarks = self._protect(venue, plan, entry)
         return Executed(entry, fills, protection, remarks)
+
+    def _enter(self, venue: Venue, order: Order) -> JournalEntry:
+        """Sent, and what is not filled in time taken back: filled behind our back it would have no stop."""
+        entry = self._send(venue, order, venue.platform.submit, decided=True)
+        return entry if entry.state in FINAL else take_back(venue.reconciler, entry)
 
     def _clearance(self, venue: Venue) -> Clearance:
         return Clearance(self.engine.store, venue.key, self.engine.clock)
@@ -267,16 +269,19 @@ class Trading:
         """Leaves the whole position, whatever risk rules say of entries. Raises ``UsageError`` where none is held."""
         venue = self.venue(synthetic)
         position = venue.portfolio.position(asset)
-        if position is None and not venue.portfolio.positions_known:
+        if position is not None:
+            return self._leave(venue, position, self.engine.new_id(), "close")
+        if not venue.portfolio.positions_known:
             raise PlatformError(f"{venue.platform.name} does not say what is held")
-        if position is None:
+        if not standing(venue.reconciler, asset):
             raise UsageError(f"no position in {asset}", hint="`ffe positions` lists them")
-        return self._leave(venue, position, self.engine.new_id(), "close")
+        remarks = clear(venue.reconciler, asset)
+        return Executed(None, (), None, (*remarks, f"no position in {asset}; its open orders were taken back"))
 
     def _leave(self, venue: Venue, position: Position, decision_id: str, leg: str) -> Executed:
-        """Protection off and confirmed, fills read again, then what is left is sold."""
+        """Open orders taken back and that confirmed, fills read again, then what is left is sold."""
         asset = position.asset
-        remarks = tuple(self._lift_protection(venue, asset))
+        remarks = clear(venue.reconciler, asset)
         now = held_at(venue.platform, asset, position.venue)
         if now is None:
             self._keep_outcomes(venue)
@@ -304,28 +309,6 @@ class Trading:
         self._keep_outcomes(venue)
         return Executed(entry, tuple(self.journal.fills(order.client_order_id)), None, remarks)
 
-    def _lift_protection(self, venue: Venue, asset: Asset) -> Iterator[str]:
-        """Cancels what protects the position; what cannot be cancelled may have been filled, so fills are read."""
-        for entry in self._protections(venue, asset):
-            try:
-                self.journal.heard(venue.platform.cancel(entry.order))
-            except FfeError as error:
-                after = self._asked(venue, entry)
-                if after.state not in FINAL:
-                    yield f"the protection of {asset} may still stand: {error.message}"
-        try:
-            self.journal.read_fills(venue.key, venue.platform.fills)
-        except FfeError as error:
-            # What is left is asked for anew before it is sold; the fills are read at the next reconciling.
-            yield f"fills could not be read: {error.message}"
-
-    def _protections(self, venue: Venue, asset: Asset) -> list[JournalEntry]:
-        return [
-            entry
-            for entry in self.journal.open(venue.key)
-            if entry.order.asset.symbol == asset.symbol and entry.order.leg.startswith(PROTECT)
-        ]
-
     def _asked(self, venue: Venue, entry: JournalEntry) -> JournalEntry:
         try:
             return venue.reconciler.one(entry)
@@ -333,9 +316,8 @@ class Trading:
             return entry
 
     def cancel(self, entry: JournalEntry, venue: Venue) -> JournalEntry:
-        """Asks the venue to take an order back; its word is booked. Cancels pass in every trading state."""
-        self.journal.heard(venue.platform.cancel(entry.order))
-        return venue.reconciler.settle(entry.order.client_order_id, within=PATIENCE)
+        """Takes an order back; it is over only when the venue says so. Cancels pass in every trading state."""
+        return take_back(venue.reconciler, entry)
 
     # protection
 
@@ -343,24 +325,26 @@ class Trading:
         """Stop and target around the average fill price, confirmed; where they cannot be had, out again."""
         if plan.stop_fraction is None:
             return None, ()
-        price = entry.events[-1].price or plan.price
         remarks: list[str] = []
-        for attempt in (PROTECT, f"{PROTECT}-2"):
-            placed = self._place_protection(venue, plan, entry.filled, price, attempt)
-            if placed is not None and placed.state in (OrderState.ACCEPTED, OrderState.PARTIAL, OrderState.FILLED):
+        for leg in (PROTECT, f"{PROTECT}-2"):
+            try:
+                placed = self._place_protection(venue, plan, entry, leg)
+            except FfeError as error:
+                remarks.append(f"the stop of {plan.order.asset} was not sent: {error.message}")
+                continue
+            if placed.state in (OrderState.ACCEPTED, OrderState.PARTIAL, OrderState.FILLED):
                 return placed, tuple(remarks)
-            reason = "not confirmed" if placed is None else f"{placed.state}: {placed.events[-1].reason}"
-            remarks.append(f"the stop of {plan.order.asset} was {reason}")
+            remarks.append(f"the stop of {plan.order.asset} was {placed.state}: {placed.events[-1].reason}")
+            if placed.state not in FINAL:
+                # It may stand: another beside it would be one too many.
+                break
         remarks.append(self._flee(venue, plan))
         return None, tuple(remarks)
 
-    def _place_protection(
-        self, venue: Venue, plan: Plan, quantity: Decimal, price: Decimal, leg: str
-    ) -> JournalEntry | None:
-        asset = plan.order.asset
-        position = held_at(venue.platform, asset)
-        if position is None:
-            return None
+    def _place_protection(self, venue: Venue, plan: Plan, entry: JournalEntry, leg: str) -> JournalEntry:
+        """Sent and confirmed; where the answer was lost the venue is asked until it says whether it has it."""
+        asset, price = plan.order.asset, entry.events[-1].price or plan.price
+        position = self._to_protect(venue, plan, entry.filled, price)
         stop, target = levels(plan, price, venue.platform.instrument(asset))
         order = Order(
             client_order_id=client_order_id(plan.decision.id, leg),
@@ -368,7 +352,7 @@ class Trading:
             leg=leg,
             asset=asset,
             side=Side.SELL if position.is_long else Side.BUY,
-            quantity=quantity,
+            quantity=abs(position.quantity),
             effect=Effect.CLOSE,
             type=OrderType.STOP if target is None else OrderType.BRACKET,
             stop_price=stop,
@@ -377,11 +361,20 @@ class Trading:
             created_at=self.engine.clock.now(),
             prepared=where_held(position),
         )
-        return self._send(
+        placed = self._send(
             venue,
             order,
             lambda order: venue.platform.protect(position, stop, target, client_order_id=order.client_order_id),
         )
+        return self._asked(venue, placed) if placed.state in DOUBTFUL else placed
+
+    def _to_protect(self, venue: Venue, plan: Plan, filled: Decimal, price: Decimal) -> Position:
+        """What is held by the venue's word, and what was filled where it does not say so yet."""
+        try:
+            held = held_at(venue.platform, plan.order.asset)
+        except FfeError:
+            held = None
+        return held or Position(plan.order.asset, plan.order.side.sign * filled, price, price)
 
     def _flee(self, venue: Venue, plan: Plan) -> str:
         """A position that cannot be protected is not kept."""
@@ -390,9 +383,12 @@ class Trading:
         self._clearance(venue).states.reduce("a stop could not be placed", asset)
         alert = Alert("protection", Severity.CRITICAL, told, self.engine.clock.now())
         self.engine.registry.emit("ffe_alert_raised", alert=alert)
-        position = held_at(venue.platform, asset)
-        if position is not None:
-            self._leave(venue, position, plan.decision.id, "protect-close")
+        try:
+            position = held_at(venue.platform, asset)
+            if position is not None:
+                self._leave(venue, position, plan.decision.id, "protect-close")
+        except FfeError as error:
+            return f"{asset} has no stop that is known of, and could not be closed: {error.message}"
         return told
 
     # the one way of every order
@@ -403,6 +399,9 @@ class Trading:
         """Prepared, committed, marked, sent once, booked, waited for. Never raises after the send."""
         self._require_armed(answering(venue.platform, order), leaving=order.reduce_only)
         order = replace(order, prepared=dict(venue.platform.prepare(order)), sent_at=self.engine.clock.now())
+        if order.effect.is_entry:
+            # To prepare may have taken a while: the last look is right before the order is written down and sent.
+            self._clearance(venue).require(order.effect, order.asset)
         journal, order_id = self.journal, order.client_order_id
         journal.intend(order, venue.key)
         if decided:
@@ -415,11 +414,18 @@ class Trading:
         except FfeError as error:
             journal.doubt(order_id, error.message)
         else:
-            journal.heard(report)
+            self._book(order_id, report)
         entry = venue.reconciler.settle(order_id, within=PATIENCE)
         told = replace(order, state=entry.state, venue_order_id=entry.events[-1].venue_order_id)
         self.engine.registry.emit("ffe_order_changed", order=told)
         return entry
+
+    def _book(self, order_id: str, report: OrderReport) -> None:
+        """The answer, written down; one that cannot be is as good as lost, and asked for again."""
+        try:
+            self.journal.heard(report)
+        except FfeError as error:
+            self.journal.doubt(order_id, error.message)
 
     def _require_armed(self, platform: Platform, *, leaving: bool) -> None:
         """Real money needs the settings, the word on the command, and credentials that the venue accepts.
@@ -455,7 +461,7 @@ class Trading:
         venue = self.venue(synthetic)
         found = venue.reconciler.all()
         self._keep_outcomes(venue)
-        return found
+        return replace(found, problems=(*found.problems, *without_stop(venue.reconciler, venue.portfolio)))
 
     def _keep_outcomes(self, venue: Venue) -> None:
         """What came of decisions whose position has come and gone, once each, and told to who listens."""

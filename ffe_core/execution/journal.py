@@ -56,9 +56,9 @@ class Journal:
     def intend(self, order: Order, key: LedgerKey) -> JournalEntry:
         """Commits ``order`` before anything is sent.
 
-        Raises ``SafetyRefusal`` where the same order is known already, or where the outcome of another order for the
-        same asset in the same account is not known: what that one did decides what may be done now. Reduce-only orders
-        are exempt: they end exposure and cannot start one.
+        Raises ``SafetyRefusal`` where the same order is known already, or where another order for the same asset in the
+        same account is not over: what that one does decides what may be done now, and a cancel that got lost has ended
+        nothing. Reduce-only orders are exempt: they end exposure and cannot start one.
         """
         with self._database.writing() as connection:
             book = OrderBook(connection)
@@ -68,17 +68,24 @@ class Journal:
                     f"this order is in the journal already, {known.state}", hint="`ffe orders` shows what became of it"
                 )
             if not order.reduce_only:
-                self._refuse_doubt(book, order, key)
+                self._refuse_beside_another(book, order, key)
             book.add(order, key, self._database.clock.now())
             return _there(book, order.client_order_id)
 
-    def _refuse_doubt(self, book: OrderBook, order: Order, key: LedgerKey) -> None:
+    def _refuse_beside_another(self, book: OrderBook, order: Order, key: LedgerKey) -> None:
         for entry in book.open(key):
-            if entry.order.asset.symbol == order.asset.symbol and entry.state in (*DOUBTFUL, OrderState.INTENT):
+            if entry.order.asset.symbol != order.asset.symbol:
+                continue
+            other = entry.order.client_order_id
+            if entry.state in (*DOUBTFUL, OrderState.INTENT):
                 raise SafetyRefusal(
-                    f"nobody knows what became of order {entry.order.client_order_id} for {order.asset}",
+                    f"nobody knows what became of order {other} for {order.asset}",
                     hint="`ffe orders` asks the venue again",
                 )
+            raise SafetyRefusal(
+                f"order {other} for {order.asset} is still open ({entry.order.leg}, {entry.state})",
+                hint=f"`ffe orders cancel {other[:8]}` takes it back",
+            )
 
     def sent(self, client_order_id: str) -> None:
         """From here on the venue may have it. Raises ``StoreError`` where it was sent before."""
@@ -109,8 +116,11 @@ class Journal:
             return added
 
     def doubt(self, client_order_id: str, reason: str) -> None:
-        """The answer was lost: the order may exist. Only what was just sent becomes UNKNOWN."""
-        self._note(client_order_id, OrderState.UNKNOWN, reason, after=(OrderState.SENT,))
+        """The answer was lost: the order may exist. Only what was just sent becomes UNKNOWN.
+
+        Or what another process gave up while the answer was still waited for: that one asked too early.
+        """
+        self._note(client_order_id, OrderState.UNKNOWN, reason, after=(OrderState.SENT, OrderState.NOT_PLACED))
 
     def refused(self, client_order_id: str, reason: str) -> None:
         """The venue said no, definitely."""
@@ -140,8 +150,27 @@ class Journal:
         with self._database.writing() as connection:
             book = OrderBook(connection)
             added = book.add_fills(found)
+            for order_id in dict.fromkeys(fill.client_order_id for fill in added):
+                self._catch_up(book, order_id)
             book.set_cursor(key, cursor)
         return added
+
+    def _catch_up(self, book: OrderBook, client_order_id: str) -> None:
+        """A fill counts for its order however it was heard of, also where that was thought not to exist."""
+        entry = book.get(client_order_id)
+        if entry is None:
+            # Somebody traded past us.
+            return
+        fills, last = self._fills_of(book, client_order_id), entry.events[-1]
+        filled = sum((fill.quantity for fill in fills), Decimal(0))
+        if filled <= last.filled:
+            return
+        state = OrderState.CANCELLED if last.state is OrderState.CANCELLED else OrderState.PARTIAL
+        if filled >= entry.order.quantity:
+            state = OrderState.FILLED
+        price = sum((fill.quantity * fill.price for fill in fills), Decimal(0)) / filled
+        now = self._database.clock.now()
+        book.note(client_order_id, OrderEvent(state, now, filled, price, last.venue_order_id, last.reason))
 
     # reading
 

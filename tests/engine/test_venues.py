@@ -167,6 +167,9 @@ def test_a_lost_order_is_found_where_it_went_after_settings_changed(home):
         def find(self, order):
             raise Unknown("silence")
 
+        def cancel(self, order):
+            raise Unknown("silence")
+
     coins = desk.there["coins"]
     decision = desk.decide("BTCUSD")
     coins.lose_answers, coins.__class__ = 1, Silent

@@ -110,13 +110,16 @@ def test_a_failed_question_is_never_read_as_flat(rig):
         def find(self, order):
             raise PlatformError("HTTP 500")
 
+        def fills(self, since):
+            raise PlatformError("HTTP 503")
+
     rig.venue = Broken(prices={"BTCUSD": Decimal(20_000)}, clock=rig.clock, lose_answers=1)
     order = rig.order()
     rig.submit(order)
     rig.clock.advance(timedelta(hours=5))
     found = rig.reconciler.all()
     assert rig.journal.get(order.client_order_id).state is S.UNKNOWN
-    assert found.problems == (f"order {order.client_order_id}: HTTP 500",)
+    assert found.problems == (f"order {order.client_order_id}: HTTP 500", "fills: HTTP 503")
 
 
 def test_a_resting_order_stays_open_and_is_found_filled_later(rig):

@@ -254,7 +254,7 @@ def test_copying_to_postgresql_and_back_gives_equal_rows(
             "ledger_entries": 10,
             "outcomes": 3,
             "orders": 1,
-            "order_events": 2,
+            "order_events": 3,
             "fills": 1,
             "venue_cursors": 1,
             "trading_states": 2,
@@ -262,7 +262,7 @@ def test_copying_to_postgresql_and_back_gives_equal_rows(
             "reservations": 1,
             "chain_head": 1,
         }
-        assert sum(heard) == row_count(server) == 1025
+        assert sum(heard) == row_count(server) == 1026
         assert verify(Store(server)) == verify(Store(back)) == verify(sqlite_store)
         Store(server).append(record(5000))
         assert verify(Store(server)).ok
