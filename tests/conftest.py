@@ -58,6 +58,17 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.T
 
 
 @pytest.fixture(autouse=True)
+def _own_secrets() -> Iterator[None]:
+    """What one test declared a secret is none in the next, where it may be an ordinary address."""
+    from ffe_core import logs
+
+    before = set(logs._secrets)
+    yield
+    logs._secrets.clear()
+    logs._secrets.update(before)
+
+
+@pytest.fixture(autouse=True)
 def _own_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test meets a module that another one wrote, although both gave it the same name."""
     before, written = set(sys.modules), str(tmp_path_factory.getbasetemp())

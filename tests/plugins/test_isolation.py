@@ -218,7 +218,7 @@ def test_noise_on_standard_output_and_strange_descriptors_do_not_disturb_the_ans
     ("body", "why"),
     [
         ("os._exit(7)", "its process ended with code 7"),
-        ("time.sleep(30)", "did not answer within 0.5 s"),
+        ("time.sleep(30)", "did not answer within 3 s"),
         ("return True", "answered bool instead of Readiness"),
         ("raise RuntimeError('boom')", "RuntimeError: boom"),
     ],
@@ -240,10 +240,10 @@ def ffe_ai_providers():
     began = time.monotonic()
     assert isinstance(oracle, CheckedProvider)
     with pytest.raises(ProviderFailed) as failed:
-        oracle.check(timeout=0.3)
+        oracle.check(timeout=2.8)
     assert failed.value.message.startswith("plugin acme: provider oracle: check")
     assert why in failed.value.message
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 8
 
 
 def test_a_process_that_keeps_dying_is_left_alone_in_the_end(isolated: Callable[..., Registry]) -> None:

@@ -242,9 +242,9 @@ def test_a_tool_that_retries_past_the_deadline_is_ended_and_told_as_rate_limited
         "Suggested retry after 41s.. Retrying after 42446ms...\\n'); sys.stderr.flush()\nimport time; time.sleep(60)\n"
     )
     began = time.monotonic()
-    told = failure(keyed(tmp_path, storm), timeout=1.5)
-    assert told.message.startswith("gemini is rate limited: gemini gave no answer within 1.5 s")
-    assert time.monotonic() - began < 2.5
+    told = failure(keyed(tmp_path, storm), timeout=5)
+    assert told.message.startswith("gemini is rate limited: gemini gave no answer within 5 s")
+    assert time.monotonic() - began < 7
 
 
 def test_a_tool_that_only_hangs_is_not_rate_limited(tmp_path: Path) -> None:
