@@ -234,28 +234,32 @@ def test_it_says_whether_it_is_ready_and_asks_nobody(tool: Installed, server: Se
     assert tool.processes() == []
 
 
+def failure(provider: AIProvider, server: Server) -> ProviderFailed:
+    """How a question ended that reached the server: on a busy machine a tool may need most of a deadline to start."""
+    for deadline in (10.0, 20.0, 40.0):
+        began = time.monotonic()
+        with pytest.raises(ProviderFailed) as caught:
+            provider.ask(make_briefing(), timeout=deadline)
+        assert time.monotonic() - began < deadline + 0.5
+        if server.asked:
+            return caught.value
+    pytest.fail(f"the server was not asked within {deadline:g} s: {caught.value}")
+
+
 @pytest.mark.parametrize("status", [404, 429, 500])
 def test_a_server_that_refuses_is_a_failure_within_the_deadline(
     tool: Installed, server: Server, tmp_path: Path, status: int
 ) -> None:
     server.status = status
     provider = tool.provider(make_context(tmp_path), base_url=server.url, model="m", api_key=SecretStr(KEY))
-    began = time.monotonic()
-    with pytest.raises(ProviderFailed) as caught:
-        provider.ask(make_briefing(), timeout=10)
-    assert time.monotonic() - began < 10.5
-    assert "\n" not in caught.value.message
-    assert KEY not in f"{caught.value.message} {caught.value.hint}"
-    assert server.asked
+    failed = failure(provider, server)
+    assert "\n" not in failed.message
+    assert KEY not in f"{failed.message} {failed.hint}"
     assert tool.processes() == []
 
 
 def test_it_ends_at_the_deadline_with_all_that_it_started(tool: Installed, server: Server, tmp_path: Path) -> None:
     server.hold.set()
     provider = tool.provider(make_context(tmp_path), base_url=server.url, model="m", api_key=SecretStr(KEY))
-    began = time.monotonic()
-    with pytest.raises(ProviderFailed, match="no answer within"):
-        provider.ask(make_briefing(), timeout=12)
-    assert time.monotonic() - began < 12.5
-    assert server.asked
+    assert "no answer within" in failure(provider, server).message
     assert tool.processes() == []

@@ -14,6 +14,9 @@ from ffe_ollama.standin import OllamaStandIn
 
 from ffe_core.cli import main
 
+#: the same market for every run: what a small model says of it is then the same, too, on one machine
+AT = "2025-03-28T23:00:00Z"
+
 
 @pytest.fixture
 def server() -> Iterator[OllamaStandIn]:
@@ -41,7 +44,7 @@ def analyze(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Captu
         for name, value in {"FFE_HOME": str(tmp_path / "home"), "FFE_PLUGINS": "ollama", **variables}.items():
             monkeypatch.setenv(name, value)
         capfd.readouterr()
-        code = main(["analyze", "BTCUSD", "--provider", provider, "--json"])
+        code = main(["analyze", "BTCUSD", "--at", AT, "--provider", provider, "--json"])
         out, err = capfd.readouterr()
         return Run(code, json.loads(out)["data"], err)
 

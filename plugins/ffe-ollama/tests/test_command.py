@@ -91,7 +91,7 @@ def real_model(tmp_path: Path) -> Iterator[str]:
     venv.create(folder, with_pip=True)
     with (tmp_path / "model.log").open("w+") as log:
         running = subprocess.Popen(
-            [sys.executable, str(script), "--venv", str(folder), "--port", "0", "--seconds", "300"],
+            [sys.executable, str(script), "--venv", str(folder), "--port", "0", "--seconds", "560"],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -115,11 +115,12 @@ def real_model(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_a_real_small_model_answers_an_opinion_of_the_right_shape(real_model: str, analyze: Analyze) -> None:
     asked = {
         "OLLAMA_HOST": real_model,
-        "FFE_AI__TIMEOUT": "110",
+        "FFE_AI__TIMEOUT": "240",
+        "FFE_PLUGINS__OLLAMA__TIMEOUT": "240",
         "FFE_PLUGINS__OLLAMA__MODEL": "smollm2:135m",
         "FFE_PLUGINS__OLLAMA__NUM_CTX": "4096",
         "FFE_PLUGINS__OLLAMA__NUM_PREDICT": "700",
