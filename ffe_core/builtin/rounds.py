@@ -171,6 +171,8 @@ class Debate:
             judge.amount if winner is None else winner.opinion.amount,
             {
                 "seats": {seat: heard[seat].provider for seat in SEATS},
+                # A model that hears itself twice is no debate, whatever the providers are called.
+                "distinct_models": len({heard[seat].model for seat in SEATS}) == len(SEATS),
                 "bull_case": bull.told,
                 "bear_case": bear.told,
                 "judge_reasoning": judge.reasoning,

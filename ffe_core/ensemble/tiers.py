@@ -5,6 +5,7 @@ A tier that raises or answers nonsense is left for the next; which one answered,
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 from ffe_core.domain.assets import Asset
+from ffe_core.domain.clock import iso
 from ffe_core.domain.codec import plain
 from ffe_core.domain.decisions import Agenda, Ballot, Opinion, Outcome, Round, Verdict
 from ffe_core.domain.trading import Action
@@ -27,6 +29,7 @@ NO_PROVIDER = "no_provider"
 RULE_FALLBACK = "rule_fallback"
 #: after the configured strategy, in this order: strategy name, tier name, how many votes it takes
 _FALLBACKS = (("majority", "majority_voting", 2), ("average", "simple_average", 2), ("best", SINGLE, 1))
+_AMOUNT_STEP = Decimal("1E-8")
 FALLBACK_STRATEGIES = tuple(name for name, _, _ in _FALLBACKS)
 
 
@@ -172,6 +175,7 @@ def _metadata(ballot: Ballot, rules: EnsembleRules, verdict: Verdict, change: Ad
         "quorum_penalty_applied": change.quorum_penalty,
         "local_models_used": local,
         "vote_summary": _summary(votes),
+        "timestamp": iso(ballot.as_of),
     }
 
 
@@ -185,13 +189,22 @@ def _weight_behind(ballot: Ballot, action: Action) -> Fraction:
 def _summary(votes: Sequence[Opinion]) -> dict[str, Any]:
     counts = Counter(vote.action for vote in votes)
     amounts = [vote.amount for vote in votes if vote.amount is not None]
-    number = len(votes)
+    number, spread = len(votes), _variance([vote.confidence for vote in votes])
     return {
         "counts": {action.value: counts.get(action, 0) for action in Action},
         "ratios": {action.value: counts.get(action, 0) / number if number else None for action in Action},
         "mean_confidence": sum(vote.confidence for vote in votes) / number if number else None,
+        "std_confidence": None if spread is None else math.sqrt(spread),
         "mean_amount": plain(sum(amounts, Decimal(0)) / len(amounts)) if amounts else None,
+        "std_amount": plain(_deviation(amounts)) if amounts else None,
     }
+
+
+def _deviation(amounts: Sequence[Decimal]) -> Decimal:
+    """Population standard deviation to eight places."""
+    mean = sum(map(Fraction, amounts), Fraction(0)) / len(amounts)
+    variance = sum(((Fraction(amount) - mean) ** 2 for amount in amounts), Fraction(0)) / len(amounts)
+    return (Decimal(variance.numerator) / Decimal(variance.denominator)).sqrt().quantize(_AMOUNT_STEP)
 
 
 def _variance(values: Sequence[int]) -> float | None:

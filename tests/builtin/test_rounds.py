@@ -16,6 +16,7 @@ from tests.testing.trials import broken_checks, contract
 
 BUY, SELL, HOLD = Action.BUY, Action.SELL, Action.HOLD
 PANEL = ("ann", "bob", "cyd", "dan")
+BTC = make_briefing().asset
 
 
 def agenda(**changes):
@@ -84,6 +85,17 @@ def test_the_judge_decides():
     assert told["override"] is None
     assert told["judge_reasoning"] == "cyd says SELL"
     assert len(rounds) == 3
+
+
+@pytest.mark.parametrize(("models", "distinct"), [("xyz", True), ("xyx", False), ("xxx", False)])
+def test_a_model_that_argues_with_itself_is_told(models, distinct):
+    _, rounds = debate((BUY, 90), (SELL, 60), (SELL, 65))
+    rounds = [
+        replace(held, opinions=tuple(replace(said, model=model) for said in held.opinions))
+        for held, model in zip(rounds, models, strict=True)
+    ]
+    ballot = ballot_of(BTC, NOON, answers_of(rounds), EnsembleRules("debate", {}, 0), rounds=rounds, agenda=agenda())
+    assert Debate().combine(ballot).metadata["distinct_models"] is distinct
 
 
 def test_the_judge_reads_both_cases_as_data_and_no_other_stranger():

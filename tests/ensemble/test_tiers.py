@@ -178,3 +178,18 @@ def test_metadata_tells_everything_about_the_vote():
     assert told["vote_summary"]["counts"] == {"BUY": 1, "SELL": 1, "HOLD": 0}
     assert told["provider_decisions"]["a"]["action"] == "BUY"
     assert told["original_weights"] == dict.fromkeys("abc", 1 / 3)
+    assert told["timestamp"] == "2023-06-01T00:00:00Z"
+
+
+def test_the_summary_gives_mean_and_spread_of_what_was_said():
+    # Mean 5 and population deviation 2: the example by which the deviation is taught.
+    amounts = ("2", "4", "4", "4", "5", "5", "7", "9")
+    votes = [said(f"p{number}", "BUY", int(amount), amount) for number, amount in enumerate(amounts)]
+    summary = verdict_of(*votes).metadata["vote_summary"]
+    assert (summary["mean_confidence"], summary["std_confidence"]) == (5.0, 2.0)
+    assert (Decimal(summary["mean_amount"]), Decimal(summary["std_amount"])) == (5, 2)
+
+
+def test_the_summary_of_nothing_invents_no_figures():
+    summary = verdict_of(lost("a"), lost("b")).metadata["vote_summary"]
+    assert {summary[name] for name in ("mean_confidence", "std_confidence", "mean_amount", "std_amount")} == {None}
