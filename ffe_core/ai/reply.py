@@ -24,7 +24,8 @@ from ffe_core.domain.text import clean
 from ffe_core.domain.trading import Action
 from ffe_core.errors import ProviderFailed
 
-MOST_BYTES = 1024 * 1024
+#: more is no answer to a question that asks for three sentences; thinking included
+MOST_BYTES = 64 * 1024
 REASONING_LENGTH = 2000
 _QUOTED_LENGTH = 1024
 _ERROR_LENGTH = 300

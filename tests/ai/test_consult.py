@@ -178,7 +178,7 @@ def test_what_cannot_be_stored_does_not_go_on_record() -> None:
 def test_a_reply_that_was_too_long_to_read_stays_so_on_record() -> None:
     opinion = on_record(Refusing(f"{GOOD}{' ' * (1 << 21)}"))
     assert len(opinion.raw_reply or "") == QUOTED_LENGTH
-    with pytest.raises(ProviderFailed, match="more than 1048576"):
+    with pytest.raises(ProviderFailed, match="more than 65536"):
         read_reply(opinion.raw_reply or "", provider="acme", model="m", horizon=24)
 
 

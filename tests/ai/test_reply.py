@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ffe_core import Action, Note, Opinion, Prompt, ProviderFailed, Trust, read_reply, repair_prompt, reply_schema
+from ffe_core.ai.objects import Unreadable, objects_in
 from ffe_core.ai.prompt import ANSWER_FORM, envelope
 
 GOOD = '{"action": "BUY", "confidence": 80, "reasoning": "RSI is low", "amount": 0.1}'
@@ -157,17 +158,21 @@ def test_reasoning_reaches_no_terminal_and_is_kept_short():
         (f"{ANSWER_FORM}", "repeats the prompt"),
         ('{"action": SELL, "confidence": 80, "reasoning": "x"} ' + GOOD, "no JSON value"),
         ('{"action" "BUY"}', "belongs"),
-        ("{" * 100_000, "no JSON object"),
-        ('{"a":' * 100_000, "nested too deeply"),
-        ("[{" * 100_000, "quoted name"),
-        ('{"a":' + "[" * 100_000, "nested too deeply"),
+        ("{" * 60_000, "no JSON object"),
+        ('{"a":' * 12_000, "nested too deeply"),
+        ("[{" * 30_000, "quoted name"),
+        ('{"a":' + "[" * 60_000, "nested too deeply"),
         ("{} " * 1000, "more than 500"),
-        ("x" * (1024 * 1024 + 1), "bytes"),
+        (GOOD + " " * (64 * 1024 + 1 - len(GOOD)), "has 65537 bytes, more than 65536"),
         (GOOD + "\ud800", "no valid text"),
     ],
 )
 def test_what_cannot_be_read_for_certain_is_refused_with_its_reason(text, reason):
     assert reason in refusal(text)
+
+
+def test_the_longest_reply_that_is_read_has_64_kib():
+    assert read(" " * (64 * 1024 - len(GOOD)) + GOOD).confidence == 80
 
 
 def test_a_text_is_asked_for():
@@ -272,7 +277,10 @@ def test_no_beginning_of_a_reply_is_taken_for_the_whole(length):
 def test_a_megabyte_of_malice_is_answered_within_seconds(text):
     began = time.perf_counter()
     with contextlib.suppress(ProviderFailed):
-        read(text)
+        read(text[: 64 * 1024])
+    # The search for objects stays linear without the cap, too.
+    with contextlib.suppress(Unreadable):
+        objects_in(text)
     assert time.perf_counter() - began < 10
 
 
