@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ffe_core.ai.reply import read_reply, repair_prompt, reply_schema
     from ffe_core.ai.server import look_at_server
     from ffe_core.ai.settings import ToolSettings
+    from ffe_core.analysis.series import CandleSeries, close_times
     from ffe_core.domain.assets import Asset, AssetKind, DayBoundary, Timeframe
     from ffe_core.domain.clock import Clock, FixedClock, SystemClock
     from ffe_core.domain.decisions import (
@@ -128,6 +129,7 @@ if TYPE_CHECKING:
         Signals,
         VectorProvider,
     )
+    from ffe_core.tasks import error_line, lend_arrays, run_task
 
 _HOMES = {
     "ffe_core.ai.command": "Tool ToolLate ToolRun Workplace",
@@ -136,6 +138,7 @@ _HOMES = {
     "ffe_core.ai.reply": "read_reply repair_prompt reply_schema",
     "ffe_core.ai.server": "look_at_server",
     "ffe_core.ai.settings": "ToolSettings",
+    "ffe_core.analysis.series": "CandleSeries close_times",
     "ffe_core.domain.assets": "Asset AssetKind DayBoundary Timeframe",
     "ffe_core.domain.clock": "Clock FixedClock SystemClock",
     "ffe_core.domain.decisions": (
@@ -166,6 +169,7 @@ _HOMES = {
         "AIProvider AggregationStrategy CheckedProvider Chunk DataSource Dated Executor FlatAccount FundedAccount "
         "Holding Learner Platform Rationed Readiness Result RiskRule RoundStrategy Series Signals VectorProvider"
     ),
+    "ffe_core.tasks": "error_line lend_arrays run_task",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -188,6 +192,7 @@ __all__ = [
     "BriefRequest",
     "Briefing",
     "BudgetSpent",
+    "CandleSeries",
     "CandleShape",
     "Candles",
     "CassetteMiss",
@@ -292,14 +297,18 @@ __all__ = [
     "VerificationFailed",
     "VolatilityClass",
     "Workplace",
+    "close_times",
     "consult",
+    "error_line",
     "hookimpl",
+    "lend_arrays",
     "look_at_server",
     "read_reply",
     "render_prompt",
     "repair_prompt",
     "repaired",
     "reply_schema",
+    "run_task",
     "time_left",
 ]
 

@@ -164,6 +164,7 @@ def anonymise(briefing: Briefing, mask: Mask) -> Briefing:
             if _digest(note) not in mask.withheld
         ),
         indicators=mask.indicators,
+        candles=None if briefing.candles is None else masked(briefing.candles, mask),
     )
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from ffe_core.domain.assets import Asset, Timeframe
 from ffe_core.domain.decisions import Briefing, Note
-from ffe_core.domain.market import Market, Pulse, Regime
+from ffe_core.domain.market import Candles, Market, Pulse, Regime
 from ffe_core.domain.trading import Mode, Portfolio
 
 
@@ -25,6 +25,7 @@ def build_briefing(
     portfolio: Portfolio | None,
     notes: Iterable[Note] = (),
     indicators: Mapping[str, float] | None = None,
+    candles: Candles | None = None,
 ) -> Briefing:
     """The briefing of what was known; ``notes`` should come through ``known_by``, and it is made sure that they do."""
     return Briefing(
@@ -39,6 +40,7 @@ def build_briefing(
         position=held_quantity(portfolio, asset),
         notes=known_by(as_of, notes)[0],
         indicators=dict(indicators or {}),
+        candles=None if candles is None else candles.as_of(as_of),
     )
 
 

@@ -39,7 +39,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return iso(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return {name: plain(getattr(value, name)) for name in _recorded(type(value))}
     if isinstance(value, Mapping):
         return {str(plain(key)): plain(item) for key, item in value.items()}
     if isinstance(value, Sequence | set | frozenset):
@@ -72,6 +72,11 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [without_nan(item) for item in value]
     return value
+
+
+@cache
+def _recorded(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind) if field.metadata.get("recorded", True))
 
 
 @cache

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ffe_core.domain.assets import Asset, Timeframe
 from ffe_core.domain.clock import iso, require_utc
-from ffe_core.domain.market import Freshness, Market, MarketStatus, Pulse, Regime
+from ffe_core.domain.market import Candles, Freshness, Market, MarketStatus, Pulse, Regime
 from ffe_core.domain.trading import (
     Action,
     ClosedTrade,
@@ -26,6 +26,10 @@ from ffe_core.domain.trading import (
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+#: on a field that is at hand while a decision is made and can be had again; records leave it out
+NOT_RECORDED = {"recorded": False}
 
 
 class RulingOutcome(StrEnum):
@@ -85,6 +89,9 @@ class Briefing:
     indicators: Mapping[str, float] = field(default_factory=dict)
     #: what whoever is asked is to argue, where a strategy gives out parts; written by the strategy, never by strangers
     part: str = ""
+    #: the bars of ``timeframe`` that were complete at ``as_of``, for rules that read more than the pulse. They are no
+    #: part of the record, which holds their fingerprint, nor of any prompt.
+    candles: Candles | None = field(default=None, repr=False, compare=False, metadata=NOT_RECORDED)
 
 
 @dataclass(frozen=True, slots=True)

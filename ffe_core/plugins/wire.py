@@ -12,12 +12,14 @@ import time
 import typing
 from array import array
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 from ffe_core.domain.assets import Asset, DayBoundary, Timeframe
 from ffe_core.domain.codec import plain, restore
+from ffe_core.domain.decisions import Briefing
 from ffe_core.domain.market import COLUMNS, Candles
 
 LINE_LIMIT = 128 * 1024 * 1024
@@ -105,6 +107,8 @@ def _names_of(method: Callable[..., Any]) -> dict[str, Any]:
 
 def encode(value: object) -> Any:
     """A domain object in JSON's own types; columns of candles are base64 of little-endian bytes."""
+    if isinstance(value, Briefing) and value.candles is not None:
+        return {**plain(value), "candles": encode(value.candles)}
     if not isinstance(value, Candles):
         return plain(value)
     columns = {name: _to_text(getattr(value, name)) for name in ("time", *COLUMNS)}
@@ -117,6 +121,9 @@ def encode(value: object) -> Any:
 
 def decode(kind: Any, value: Any) -> Any:
     """What ``encode`` made ``value`` of. Raises ``ValueError`` where it is no ``kind``."""
+    if kind is Briefing and isinstance(value, Mapping) and value.get("candles") is not None:
+        told = {name: held for name, held in value.items() if name != "candles"}
+        return replace(restore(Briefing, told), candles=decode(Candles, value["candles"]))
     if kind is not Candles:
         return restore(kind, value)
     try:

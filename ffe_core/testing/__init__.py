@@ -49,10 +49,10 @@ if TYPE_CHECKING:
         make_pulse,
         make_risk_context,
     )
-    from ffe_core.testing.series import CandleSeries
     from ffe_core.testing.venue import FakePlatform
 
 _HOMES = {
+    "ffe_core.analysis.series": "CandleSeries",
     "ffe_core.domain.clock": "FixedClock",
     "ffe_core.testing.contracts.base": "Checks Contract ContractBroken require",
     "ffe_core.testing.contracts.commands": "CommandProviderContract make_tool",
@@ -69,7 +69,6 @@ _HOMES = {
         "HeardLog make_agenda make_ballot make_briefing make_candles make_context make_market make_opinion make_order "
         "make_portfolio make_proposal make_pulse make_risk_context"
     ),
-    "ffe_core.testing.series": "CandleSeries",
     "ffe_core.testing.venue": "FakePlatform",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -187,6 +187,7 @@ def make_briefing(asset: Asset | str = "BTCUSD", **changes: Any) -> Briefing:
     """A briefing at noon of a neutral day in March 2024; ``changes`` replace its fields."""
     asset = as_asset(asset)
     neutral = Briefing(
+        candles=make_candles(asset),
         asset=asset,
         as_of=NOON,
         mode=Mode.PAPER,

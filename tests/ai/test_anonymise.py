@@ -117,7 +117,8 @@ def test_numbers_are_rescaled_by_one_factor_or_are_the_same_to_the_last_bit(real
 def test_rules_answer_the_same_under_any_mask(real, first, weeks):
     briefing, _ = real
     hidden = anonymise(briefing, Mask(1, weeks, first))
-    for rule in ffe_ai_providers():
+    # A lot is drawn from the bar's own time, which the mask moves; every other rule reads the market.
+    for rule in (each for each in ffe_ai_providers() if each.name != "random_entry"):
         plain_, masked_ = rule.ask(briefing, timeout=1), rule.ask(hidden, timeout=1)
         assert (plain_.action, plain_.confidence) == (masked_.action, masked_.confidence)
     ratio = briefing.market.price / briefing.market.bar_low

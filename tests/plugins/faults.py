@@ -11,6 +11,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
+from ffe_core.analysis.series import CandleSeries
 from ffe_core.domain.assets import Asset, Timeframe
 from ffe_core.domain.decisions import Ask, Note, Opinion, Round, Ruling, RulingOutcome, Trust, Verdict
 from ffe_core.domain.market import Candles, Quote
@@ -29,7 +30,6 @@ from ffe_core.testing.samples import (
     make_proposal,
     make_risk_context,
 )
-from ffe_core.testing.series import CandleSeries
 
 BTC = Asset.parse("BTCUSD")
 HOUR = timedelta(hours=1)

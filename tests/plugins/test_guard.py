@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ffe_core.analysis.series import CandleSeries
 from ffe_core.domain.assets import Asset, Timeframe
 from ffe_core.domain.decisions import Note, Opinion, Ruling, RulingOutcome, Trust, Verdict
 from ffe_core.domain.market import Candles
@@ -51,7 +52,6 @@ from ffe_core.testing.samples import (
     make_proposal,
     make_risk_context,
 )
-from ffe_core.testing.series import CandleSeries
 from tests.plugins.faults import METHODS, bare, candles
 
 BTC = Asset.parse("BTCUSD")

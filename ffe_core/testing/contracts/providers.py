@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ffe_core.analysis.series import CandleSeries
 from ffe_core.domain.assets import PULSE_TIMEFRAMES
 from ffe_core.domain.decisions import Briefing, Opinion
 from ffe_core.domain.market import Candles
@@ -14,7 +15,6 @@ from ffe_core.errors import ProviderFailed, UsageError
 from ffe_core.ports import AIProvider, CheckedProvider, Rationed, Readiness, Signals, VectorProvider
 from ffe_core.testing.contracts.base import Contract, ContractBroken, broken, not_applicable, require, spelled
 from ffe_core.testing.samples import make_briefing, make_candles, make_market, make_pulse
-from ffe_core.testing.series import CandleSeries
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,10 +1,11 @@
-"""A ``Series`` over candles, with the standard indicators computed once and shared."""
+"""A ``Series`` over candles: indicator columns that are computed once and shared by everyone who asks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ffe_core.domain.assets import DayBoundary, Timeframe
 from ffe_core.domain.market import Candles
 from ffe_core.errors import UnknownName, UsageError
 
@@ -29,13 +30,19 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...], int | None]] = {
     "minus_di": ("adx", ("high", "low", "close"), 2),
 }
 
+type _Key = tuple[Any, ...]
+
 
 @dataclass(slots=True)
 class CandleSeries:
-    """Columns by name and parameters, such as ``indicator("sma", period=50)``; the same array for the same question."""
+    """Columns by name and parameters, such as ``indicator("sma", period=50)``; the same array for the same question.
+
+    ``compiled`` computes them as machine code, for long series and many questions; the numbers are the same bits.
+    """
 
     candles: Candles
-    _known: dict[tuple[Any, ...], NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False)
+    compiled: bool = False
+    _known: dict[_Key, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False)
 
     def indicator(self, name: str, **params: float) -> NDArray[np.float64]:
         """Read-only, as long as the candles, NaN in the warm-up.
@@ -44,10 +51,10 @@ class CandleSeries:
         """
         key = (name, *sorted(params.items()))
         if key not in self._known:
-            self._known[key] = self._compute(name, params)
+            self._compute(name, params)
         return self._known[key]
 
-    def _compute(self, name: str, params: dict[str, float]) -> NDArray[np.float64]:
+    def _compute(self, name: str, params: dict[str, float]) -> None:
         import numpy as np
 
         from ffe_core.analysis import indicators
@@ -55,10 +62,25 @@ class CandleSeries:
         if name not in COLUMNS:
             raise UnknownName("indicator", name, COLUMNS)
         function, inputs, part = COLUMNS[name]
+        columns = (getattr(self.candles, column) for column in inputs)
         try:
-            made: Any = getattr(indicators, function)(*(getattr(self.candles, column) for column in inputs), **params)
+            made: Any = getattr(indicators, function)(*columns, compiled=self.compiled, **params)
         except (TypeError, ValueError) as error:
             raise UsageError(f"indicator {name}: {error}") from error
-        values = np.array(made if part is None else made[part], dtype=np.float64)
-        values.flags.writeable = False
-        return values
+        parts: dict[int | None, Any] = {None: made} if part is None else dict(enumerate(made))
+        # One function often gives several columns, and whoever asks for one will ask for the next.
+        for other, (same, _, index) in COLUMNS.items():
+            if same == function:
+                values = np.asarray(parts[index], dtype=np.float64)
+                values.flags.writeable = False
+                self._known[(other, *sorted(params.items()))] = values
+
+
+def close_times(candles: Candles) -> NDArray[np.int64]:
+    """When each bar is complete, epoch milliseconds."""
+    import numpy as np
+
+    kind, frame = candles.asset.kind, candles.timeframe
+    if frame is not Timeframe.D1 or DayBoundary.of(kind) is DayBoundary.UTC:
+        return np.frombuffer(candles.time, np.int64) + frame.milliseconds
+    return np.array([frame.close_of(opened, kind) for opened in candles.time], np.int64)
