@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Self
 
+from ffe_core.learning.calibration import Baseline, Report, Sifted, report
 from ffe_core.learning.outcomes import ENOUGH
+from ffe_core.learning.recalibration import Curve, fit
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ffe_core.learning.calibration import Baseline, Report
+#: confidences in percent whose meaning is told
+_TOLD = (50, 60, 70, 80, 90)
 
 
-def calibration_data(reports: Sequence[Report], *, bins: int, synthetic: bool) -> dict[str, Any]:
-    return {"synthetic": synthetic, "bins": bins, "forecasters": [_report_data(report) for report in reports]}
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one voice promised beside what happened, and what its confidence has come to mean."""
+
+    report: Report
+    curve: Curve
+
+    @classmethod
+    def of(cls, name: str, sifted: Sifted, *, bins: int, as_of: datetime) -> Self:
+        return cls(report(name, sifted, bins=bins), fit(sifted.forecasts, as_of=as_of))
+
+    @property
+    def means(self) -> list[tuple[int, float]]:
+        """Confidence in percent, and the probability that it stands for."""
+        return [(percent, self.curve(percent / 100)) for percent in _TOLD]
+
+
+def calibration_data(judged: Sequence[Judged], *, bins: int, synthetic: bool) -> dict[str, Any]:
+    forecasters = [{**_report_data(one.report), "curve": _curve_data(one)} for one in judged]
+    return {"synthetic": synthetic, "bins": bins, "forecasters": forecasters}
+
+
+def _curve_data(judged: Judged) -> dict[str, Any]:
+    means = [{"confidence": percent, "probability": probability} for percent, probability in judged.means]
+    return {"kind": judged.curve.name, "fitted": judged.curve.fitted, "means": means}
 
 
 def _report_data(report: Report) -> dict[str, Any]:
@@ -60,15 +88,22 @@ def _baseline_data(baseline: Baseline | None) -> dict[str, Any] | None:
     return {"hit_rate": baseline.hit_rate, "hit_rate_interval_95": baseline.interval, "brier": baseline.brier}
 
 
-def print_calibration(console: Console, reports: Sequence[Report]) -> None:
+def print_calibration(console: Console, judged: Sequence[Judged]) -> None:
     from rich.text import Text
 
-    for report in reports:
-        console.print(Text(report.name, style="bold"))
-        for line in _lines(report):
+    for one in judged:
+        console.print(Text(one.report.name, style="bold"))
+        for line in (*_lines(one.report), *_meaning(one)):
             console.print(Text(f"  {line}"), soft_wrap=True)
-        if report.bins:
-            console.print(_bins(report))
+        if one.report.bins:
+            console.print(_bins(one.report))
+
+
+def _meaning(judged: Judged) -> list[str]:
+    if not judged.report.sufficient:
+        return []
+    means = ", ".join(f"{percent} means {probability:.0%}" for percent, probability in judged.means)
+    return [f"by a {judged.curve.name} curve through {judged.curve.fitted:,}: {means}"]
 
 
 def _lines(report: Report) -> list[str]:

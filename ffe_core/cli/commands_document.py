@@ -113,7 +113,8 @@ SHAPES: dict[str, str] = {
         "synthetic bins forecasters[name sufficient count independent needed holds not_calibratable unscorable"
         " base_rate{hit_rate hit_rate_interval_95[] brier} always_up{hit_rate hit_rate_interval_95[] brier} brier"
         " reliability resolution uncertainty within_bin_variance within_bin_covariance skill ece"
-        " bins[low high count independent mean_forecast share interval_95[]]]"
+        " bins[low high count independent mean_forecast share interval_95[]]"
+        " curve{kind fitted means[confidence probability]}]"
     ),
     "learning export": (
         "path count outcomes[decision_id kind asset_pair asset_type synthetic as_of resolved_at action gross_return"

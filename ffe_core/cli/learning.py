@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ffe_core.cli.history import canonical, open_store
+from ffe_core.cli.instants import Instant
 from ffe_core.cli.session import Session, group
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rich.console import Console
 
     from ffe_core.domain.decisions import Outcome
@@ -272,29 +275,36 @@ def _print_status(console: Console, data: Mapping[str, Any]) -> None:
 @click.option("--bins", type=click.IntRange(1, 100), default=10, show_default=True, metavar="N", help="Bins over 0-1.")
 @click.option("--provider", metavar="NAME", help="Only this provider, or `verdict`.")
 @click.option("-a", "--asset", metavar="ASSET", help="Only decisions about this asset, in any spelling.")
+@click.option("--at", type=Instant(), metavar="ISO", help="Only what was known of decisions at this instant.")
 @click.option("--synthetic", is_flag=True, help="Outcomes on invented prices instead of real ones.")
-def calibration(session: Session, bins: int, provider: str | None, asset: str | None, synthetic: bool) -> None:
+def calibration(
+    session: Session, bins: int, provider: str | None, asset: str | None, at: datetime | None, synthetic: bool
+) -> None:
     """Whether confidence is a probability: what was promised beside what happened.
 
     A call of BUY or SELL promises with p = confidence / 100 to make money after costs over its horizon. HOLDs promise
     nothing and rules claim no probability; both are counted and left out. Below 30 outcomes there is no score.
-    Beside it stand two who know nothing: one that always says the base rate, and one that always says BUY.
+    Beside it stand two who know nothing: one that always says the base rate, and one that always says BUY. From 30 on
+    a curve says what a confidence has come to mean: a logistic one, and from 200 on an isotonic one.
     """
-    from ffe_core.cli.calibration import calibration_data, print_calibration
+    from ffe_core.cli.calibration import Judged, calibration_data, print_calibration
+    from ffe_core.domain.clock import SystemClock
     from ffe_core.errors import UnknownName
-    from ffe_core.learning.calibration import forecasts_of, report, verdict_forecasts
+    from ffe_core.learning.calibration import forecasts_of, verdict_forecasts
 
     symbol = None if asset is None else canonical(asset)
     with open_store(session) as store:
-        outcomes = store.outcomes(synthetic=synthetic, asset=symbol)
+        outcomes = store.outcomes(until=at, synthetic=synthetic, asset=symbol)
+    known_at = at or SystemClock().now()
     providers = sorted({name for outcome in outcomes for name in outcome.provider_actions})
     if provider is not None and outcomes and provider not in (*providers, VERDICT):
         raise UnknownName("provider", provider, (*providers, VERDICT))
-    reports = [report(name, forecasts_of(outcomes, name), bins=bins) for name in providers if provider in (None, name)]
+    said = {name: forecasts_of(outcomes, name) for name in providers if provider in (None, name)}
     if provider in (None, VERDICT):
-        reports.append(report(VERDICT, verdict_forecasts(outcomes), bins=bins))
+        said[VERDICT] = verdict_forecasts(outcomes)
+    judged = [Judged.of(name, sifted, bins=bins, as_of=known_at) for name, sifted in said.items()]
     session.emit(
-        calibration_data(reports, bins=bins, synthetic=synthetic), lambda console: print_calibration(console, reports)
+        calibration_data(judged, bins=bins, synthetic=synthetic), lambda console: print_calibration(console, judged)
     )
 
 

@@ -150,6 +150,11 @@ def test_calibration_holds_promises_against_what_happened(ffe: Ffe) -> None:
     assert gemini["uncertainty"] == pytest.approx(gemini["base_rate"]["brier"]) == pytest.approx(0.1875)
     assert gemini["skill"] == pytest.approx(1 - gemini["brier"] / 0.1875)
     assert gemini["ece"] == pytest.approx(0.05)
+    assert (gemini["curve"]["kind"], gemini["curve"]["fitted"]) == ("logistic", 40)
+    # One confidence only: Platt's targets of 30 hits and 10 misses are 31/32 and 1/12.
+    meant = (30 * 31 / 32 + 10 / 12) / 40
+    assert [one["probability"] for one in gemini["curve"]["means"]] == pytest.approx([meant] * 5)
+    assert found["qwen"]["curve"]["kind"] == "identity"
     (only,) = gemini["bins"]
     assert (only["low"], only["count"], only["share"]) == (0.7, 40, 0.75)
     assert (found["local"]["count"], found["local"]["not_calibratable"]) == (0, 40)
@@ -168,6 +173,21 @@ def test_calibration_reads_for_people_and_by_choice(ffe: Ffe) -> None:
     assert ffe("learning", "calibration", "-a", "ETHUSD", "--json").data["forecasters"][0]["count"] == 0
     unknown = ffe("learning", "calibration", "--provider", "gemni")
     assert (unknown.code, "gemini" in unknown.line) == (2, True)
+
+
+@pytest.mark.usefixtures("promised")
+def test_calibration_as_of_an_instant_knows_no_later_outcome(ffe: Ffe) -> None:
+    def gemini(*arguments: str) -> dict[str, Any]:
+        (one,) = ffe("learning", "calibration", "--provider", "gemini", *arguments, "--json").data["forecasters"]
+        assert isinstance(one, dict)
+        return one
+
+    resolved = sorted(called(number).resolved_at for number in range(40))
+    then = gemini("--at", resolved[24].isoformat())
+    assert (then["count"], then["curve"]["kind"], then["curve"]["fitted"]) == (25, "identity", 25)
+    assert [one["probability"] for one in then["curve"]["means"]] == [0.5, 0.6, 0.7, 0.8, 0.9]
+    assert gemini("--at", resolved[-1].isoformat()) == gemini()
+    assert "by a logistic curve through 40: 50 means 75%" in ffe("learning", "calibration").out
 
 
 def test_calibration_of_nothing_is_no_error(ffe: Ffe) -> None:
