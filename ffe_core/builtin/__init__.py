@@ -12,4 +12,5 @@ BUILTINS: dict[str, str] = {
     "skills": "ffe_core.builtin.skills",
     "gate": "ffe_core.builtin.gate",
     "paper": "ffe_core.builtin.paper",
+    "executors": "ffe_core.builtin.executors",
 }

@@ -348,19 +348,34 @@ class GuardedExecutor(Guarded):
     """Raises ``PluginError``. Without a deadline: how long the work takes is the work's business."""
 
     kind = "executor"
+    #: whether there may be workers to end
+    used = False
 
     def map(self, task: str, chunks: Sequence[Chunk], *, shared: Mapping[str, NDArray[Any]]) -> Iterator[Result]:
+        self.used = True
         given, lent = private(tuple(chunks)), {name: _read_only(values) for name, values in shared.items()}
         results: Iterator[Result] = self._contained("map", lambda: iter(self._bare.map(task, given, shared=lent)))
-        for chunk in chunks:
-            result = self._contained("map", lambda: next(results, None))
-            if not isinstance(result, Result) or result.index != chunk.index:
-                got = f"result {result.index}" if isinstance(result, Result) else type(result).__name__
-                raise PluginError(self._guard.plugin, f"{self._what('map')}: {got} where chunk {chunk.index} was due")
-            yield result
+        try:
+            for chunk in chunks:
+                result = self._contained("map", lambda: next(results, None))
+                if not isinstance(result, Result) or result.index != chunk.index:
+                    got = f"result {result.index}" if isinstance(result, Result) else type(result).__name__
+                    what = f"{self._what('map')}: {got} where chunk {chunk.index} was due"
+                    raise PluginError(self._guard.plugin, what)
+                yield result
+        finally:
+            # Its own work is over too, whether all results were taken or the rest is not wanted.
+            self._contained("map", getattr(results, "close", lambda: None))
 
     def close(self) -> None:
+        self.used = False
         self._guard.call(self._what("close"), self._bare.close, check=as_it_is, deadline=self._guard.patience)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _contained[T](self, method: str, function: Callable[[], T]) -> T:
         # On the caller's own thread, so that an interrupt reaches workers that wait for it.

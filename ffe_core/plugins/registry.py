@@ -214,7 +214,9 @@ class Registry:
             self.report(offer.plugin, f"{kind} {name}", f"the name is already taken by plugin {first.plugin}")
 
     def close(self) -> None:
-        """Ends the child processes of isolated plugins and gives back connections."""
+        """Ends the child processes of isolated plugins and executors' workers, and gives back connections."""
+        for name, offer in self.executors.items():
+            self._end_workers(name, offer)
         for worker in self.workers:
             worker.close()
         for doors in self.doors:
@@ -226,6 +228,14 @@ class Registry:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _end_workers(self, name: str, offer: Offer[Any]) -> None:
+        if not offer.object.used:
+            return
+        try:
+            offer.object.close()
+        except PluginError as error:
+            self.report(offer.plugin, f"executor {name}", reason_of(error, offer.plugin, f"executor {name}"))
 
     def _named(self, kind: str, name: str) -> Any:
         offers = self._offers[kind]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -16,6 +15,7 @@ from ffe_core.domain.market import Candles, Quote
 from ffe_core.domain.trading import Action
 from ffe_core.errors import NoData, ProviderFailed, UsageError
 from ffe_core.ports import Chunk, Result, Series, Signals
+from ffe_core.tasks import lend_arrays, run_task
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -184,32 +184,9 @@ class FakeExecutor:
     closed: bool = field(default=False, init=False)
 
     def map(self, task: str, chunks: Sequence[Chunk], *, shared: Mapping[str, NDArray[Any]]) -> Iterator[Result]:
-        call = find_task(task)
-        frozen = dict(_frozen(shared.items()))
+        arrays = lend_arrays(shared)
         for chunk in chunks:
-            try:
-                yield Result(chunk.index, call(chunk.arguments, frozen))
-            except Exception as error:  # noqa: BLE001 - a chunk's failure is its result
-                yield Result(chunk.index, None, f"{type(error).__name__}: {error}")
+            yield Result(chunk.index, *run_task(task, chunk.arguments, arrays))
 
     def close(self) -> None:
         self.closed = True
-
-
-def find_task(task: str) -> Callable[[Mapping[str, Any], Mapping[str, Any]], Any]:
-    """The function that ``package.module:function`` names. Raises ``UsageError`` where there is none."""
-    module, _, function = task.partition(":")
-    try:
-        found: Callable[[Mapping[str, Any], Mapping[str, Any]], Any] = getattr(
-            importlib.import_module(module), function
-        )
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"no task {task!r}: {error}", hint="a task is written package.module:function") from error
-    return found
-
-
-def _frozen(arrays: Iterable[tuple[str, NDArray[Any]]]) -> Iterator[tuple[str, NDArray[Any]]]:
-    for name, values in arrays:
-        view = values.view()
-        view.flags.writeable = False
-        yield name, view
