@@ -191,7 +191,10 @@ class Series(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """``action`` (1 BUY, -1 SELL, 0 HOLD) and ``confidence`` (0-100) per bar, int8 of the series' length."""
+    """``action`` (1 BUY, -1 SELL, 0 HOLD) and ``confidence`` (0-100) per bar, int8 of the series' length.
+
+    HOLD with confidence 0 is an abstention: there are too few bars yet to say anything.
+    """
 
     action: NDArray[np.int8]
     confidence: NDArray[np.int8]
@@ -293,6 +296,19 @@ class MarkToMarket(Protocol):
 
     def update_prices(self, prices: Mapping[str, Decimal]) -> None:
         """Marks by canonical symbol, quote currency."""
+        ...
+
+
+@runtime_checkable
+class BarFed(Protocol):
+    """A platform that is told bars rather than watching a market, such as paper: they trigger its stops and targets."""
+
+    def watching(self) -> Mapping[Asset, datetime]:
+        """Whose bars it waits for, each with the instant since which it has seen none."""
+        ...
+
+    def update_bars(self, bars: Candles) -> None:
+        """Bars of one asset, oldest first. Those that opened before that instant, or are not complete yet, are none."""
         ...
 
 

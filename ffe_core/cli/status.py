@@ -57,7 +57,7 @@ def status(session: Session) -> None:
         "version": _version(),
         "mode": settings.mode,
         "home": session.paths.home,
-        "trading": None if store is None else glance.part("trading state", lambda: _trading(session), None),
+        "trading": None if store is None else glance.part("trading state", lambda: _trading(session, glance), None),
         "platform": None,
         "venues": {},
         "providers": [],
@@ -147,14 +147,17 @@ def _store(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _trading(session: Session) -> dict[str, Any]:
+def _trading(session: Session, glance: Glance) -> dict[str, Any]:
     """What is stopped, and how many orders are open; a store that is not there yet holds neither."""
     from ffe_core.cli.halt import standing_data
+    from ffe_core.engine.marking import catch_up
     from ffe_core.risk.states import TradingStates
 
     store = session.engine.registry.store.if_there()
     if store is None:
         return {"state": "ACTIVE", "stopped": [], "open_orders": 0}
+    for synthetic in (False, True):
+        glance.problems += catch_up(session.engine, synthetic=synthetic)
     states = TradingStates(store.states)
     return {
         "state": states.current().state,

@@ -15,9 +15,9 @@ from ffe_core.ai.hindsight import Training, training_of
 from ffe_core.domain.assets import Asset, Timeframe
 from ffe_core.domain.clock import Clock, SystemClock, iso, require_utc
 from ffe_core.domain.decisions import Ask, BriefRequest, Decision, Opinion, Round
-from ffe_core.domain.market import Candles, Regime
+from ffe_core.domain.market import Candles, Quote, Regime
 from ffe_core.domain.threads import start
-from ffe_core.domain.trading import Mode, Portfolio
+from ffe_core.domain.trading import Mode
 from ffe_core.engine.accounts import account_of
 from ffe_core.engine.answers import Answers
 from ffe_core.engine.decide import DecisionInputs, decide, decision_of
@@ -270,7 +270,7 @@ class Engine:
         warnings = [*account.warnings, *market.remarks]
         if withheld:
             warnings.append(f"{withheld} notes became known after {iso(as_of)} and were withheld")
-        return _Gathered(inputs, found, tuple(dict.fromkeys(warnings)))
+        return _Gathered(inputs, found, tuple(dict.fromkeys(warnings)), account.quote)
 
     def _with_standing(
         self, inputs: DecisionInputs, found: FeedResult, feed: Feed, paid_in: Decimal | None
@@ -407,14 +407,10 @@ class Engine:
 
         return Trading(self, live)
 
-    def inputs_now(self, asset: Asset, source: str | None = None) -> DecisionInputs:
-        """Market, account and limits as they are now, with nobody asked for an opinion."""
-        return self._gather(asset, None, source, ()).inputs
-
-    def last_prices(self, portfolio: Portfolio, *, synthetic: bool) -> dict[str, Decimal]:
-        """The newest close of all that is held, by symbol; synthetic holdings by the demo market. Raises ``NoData``."""
-        feed = self.feed_of("demo") if synthetic else self.feed
-        return {held.asset.symbol: self.last_price(feed, held.asset) for held in portfolio.positions}
+    def inputs_now(self, asset: Asset, source: str | None = None) -> tuple[DecisionInputs, Quote | None]:
+        """Market, account and limits as they are now, with nobody asked for an opinion; and the venue's own quote."""
+        gathered = self._gather(asset, None, source, ())
+        return gathered.inputs, gathered.quote
 
     def new_id(self) -> str:
         return self._new_id()
@@ -429,11 +425,6 @@ class Engine:
         if self.settings.execution.platform.startswith(PAPER):
             raise SafetyRefusal("live mode with a paper platform", hint="set execution.platform to a venue")
         return self.venues.chosen(insists=insists)
-
-    def last_price(self, feed: Feed, asset: Asset) -> Decimal:
-        """The newest close, as the text of the number says it. Raises ``NoData``."""
-        candles = feed.candles(asset, self.settings.decision.timeframe, bars=1)
-        return Decimal(repr(candles.close[-1]))
 
     # look back
 
@@ -459,6 +450,7 @@ class _Gathered:
     inputs: DecisionInputs
     found: FeedResult
     warnings: tuple[str, ...]
+    quote: Quote | None = None
 
 
 def _regime(series: Mapping[Timeframe, Candles | None], timeframe: Timeframe) -> Regime:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ffe_core.domain.assets import Asset
 from ffe_core.domain.market import Quote
 from ffe_core.domain.trading import Instrument, Mode, Portfolio
+from ffe_core.engine.marking import catch_up, last_close
 from ffe_core.engine.venues import PAPER, PAPER_SYNTHETIC
 from ffe_core.errors import DataError, FfeError, SettingsError
 from ffe_core.execution.router import Router
@@ -49,10 +50,12 @@ def account_of(
     if not hypothetical and not live and not venue_name.startswith(PAPER):
         venue = engine.venues.chosen()
     instrument = _instrument(venue, ledger, asset, warnings)
+    if not hypothetical:
+        warnings += catch_up(engine, synthetic=synthetic, feed=feed)
     if hypothetical:
         portfolio = ledger.flat() if isinstance(ledger, FlatAccount) else None
     else:
-        portfolio = _portfolio(engine, ledger, asset, feed, warnings)
+        portfolio = _portfolio(engine, ledger, asset, synthetic, feed, warnings)
     quote, paid_in = None, None
     if isinstance(ledger, FundedAccount) and not hypothetical:
         paid_in = ledger.paid_in()
@@ -74,7 +77,9 @@ def _instrument(venue: Platform, ledger: Platform, asset: Asset, warnings: list[
         return ledger.instrument(asset)
 
 
-def _portfolio(engine: Engine, ledger: Platform, asset: Asset, feed: Feed, warnings: list[str]) -> Portfolio:
+def _portfolio(
+    engine: Engine, ledger: Platform, asset: Asset, synthetic: bool, feed: Feed, warnings: list[str]
+) -> Portfolio:
     """What is held, marked at last closes; a query that failed is an account that is unknown, not a flat one."""
     try:
         if isinstance(ledger, Router):
@@ -92,7 +97,8 @@ def _portfolio(engine: Engine, ledger: Platform, asset: Asset, feed: Feed, warni
     if not others or not isinstance(ledger, MarkToMarket):
         return portfolio
     try:
-        ledger.update_prices({held.symbol: engine.last_price(feed, held) for held in others})
+        prices = {held.symbol: last_close(engine, held, synthetic=synthetic, feed=feed) for held in others}
+        ledger.update_prices(prices)
         return ledger.portfolio()
     except DataError as error:
         warnings.append(f"the account cannot be valued: {error.message}")

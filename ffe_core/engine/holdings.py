@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ffe_core.domain.trading import Mode, Portfolio
+from ffe_core.engine.marking import catch_up, mark
 from ffe_core.errors import FfeError
 from ffe_core.execution.accounts import Joined, VenueAccount
 from ffe_core.execution.router import UNIFIED, Router
-from ffe_core.ports import FlatAccount, MarkToMarket, Platform
+from ffe_core.ports import FlatAccount, Platform
 
 if TYPE_CHECKING:
     from ffe_core.engine import Engine
@@ -66,13 +67,12 @@ def _was_used(engine: Engine, held: Holdings) -> bool:
 
 def _holdings(engine: Engine, platform: Platform, synthetic: bool) -> Holdings:
     try:
+        behind = catch_up(engine, synthetic=synthetic)
         portfolio = platform.portfolio()
     except FfeError as error:
         return Holdings(platform.name, synthetic, None, error.message)
-    if not portfolio.positions or not isinstance(platform, MarkToMarket):
-        return Holdings(platform.name, synthetic, portfolio)
     try:
-        platform.update_prices(engine.last_prices(portfolio, synthetic=synthetic))
+        marked = mark(engine, platform, portfolio, synthetic=synthetic)
     except FfeError as error:
         return Holdings(platform.name, synthetic, replace(portfolio, stale=True), error.message)
-    return Holdings(platform.name, synthetic, platform.portfolio())
+    return Holdings(platform.name, synthetic, marked, "; ".join(behind))

@@ -9,17 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ffe_core.domain.assets import Asset, AssetKind
-from ffe_core.domain.clock import iso
 from ffe_core.domain.decisions import Decision, Proposal, Ruling, Verdict
 from ffe_core.domain.events import Alert, Severity
 from ffe_core.domain.ledger import LedgerKey
+from ffe_core.domain.market import Quote
 from ffe_core.domain.trading import (
-    Action,
     Effect,
     Mode,
     Order,
@@ -32,16 +30,18 @@ from ffe_core.domain.trading import (
 )
 from ffe_core.engine.clearance import Clearance
 from ffe_core.engine.decide import DecisionInputs, risk_context
+from ffe_core.engine.marking import mark, quoted, show_bars
 from ffe_core.engine.plans import Change, Executed, Plan, changed, levels, side_of
+from ffe_core.engine.refusals import refuse_late_entry, refuse_what_cannot_be_acted_on
 from ffe_core.engine.venues import answering, held_at
-from ffe_core.errors import FfeError, PlatformError, Refused, SafetyRefusal, UsageError
+from ffe_core.errors import DataError, FfeError, PlatformError, Refused, SafetyRefusal, UsageError
 from ffe_core.execution.clearing import PATIENCE, clear, standing, take_back, without_stop
 from ffe_core.execution.journal import DOUBTFUL, Journal, client_order_id
 from ffe_core.execution.reconcile import Reconciled, Reconciler
 from ffe_core.execution.router import where_held
 from ffe_core.execution.trades import round_trips
 from ffe_core.learning.scoring import trade_outcome
-from ffe_core.ports import Platform
+from ffe_core.ports import MarkToMarket, Platform
 from ffe_core.risk.exposure import Account
 from ffe_core.risk.gate import is_tradable, judge, shrink
 from ffe_core.risk.sizing import propose
@@ -50,10 +50,6 @@ from ffe_core.store.orders import FINAL, JournalEntry
 if TYPE_CHECKING:
     from ffe_core.engine import Engine
 
-#: a decision is acted on within this, or within one of its bars, whichever is shorter
-MOST_AGE = timedelta(seconds=900)
-#: an entry is refused when the price has gone this share of the way to the stop
-DRIFT = Decimal("0.25")
 PROTECT = "protect"
 
 
@@ -65,6 +61,8 @@ class Venue:
     key: LedgerKey
     reconciler: Reconciler
     portfolio: Portfolio
+    #: what it could not be told of its market, a line each
+    untold: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -117,15 +115,26 @@ class Trading:
     def _plan(self, decision_id: str, *, below_threshold: bool, change: Change | None) -> tuple[Plan, Venue, Account]:
         stored = self.engine.store.get(decision_id)
         decision = stored.decision
-        self._refuse_what_cannot_be_acted_on(decision, executed=stored.executed)
+        executed = stored.executed or bool(self.journal.of_decision(decision.id))
+        refuse_what_cannot_be_acted_on(decision, self.engine.settings.mode, executed=executed)
         asked_at = self.engine.clock.now()
-        inputs = self._inputs_now(decision)
+        inputs, quote = self._inputs_now(decision)
         venue = self.venue(decision.market.synthetic, inputs.portfolio)
         self._reconcile_asset(venue, inputs.briefing.asset)
+        price = self._newest_price(venue, inputs, quote)
         proposal = self._proposal(decision, inputs, change)
         self._clearance(venue).require(proposal.effect, proposal.asset)
         if proposal.is_entry:
-            self._refuse_late_entry(decision, proposal, below_threshold=below_threshold or change is not None)
+            is_short = proposal.effect is Effect.OPEN_SHORT
+            sure = below_threshold or change is not None
+            refuse_late_entry(
+                decision,
+                price,
+                self.engine.clock.now(),
+                self.engine.settings.decision,
+                is_short=is_short,
+                below_threshold=sure,
+            )
         judgement = judge(proposal, risk_context(inputs, proposal), self.engine.registry.rules_by_name().values())
         if judgement.vetoed:
             raise SafetyRefusal(f"vetoed now: {'; '.join(judgement.veto_reasons)}")
@@ -139,57 +148,25 @@ class Trading:
         held = inputs.portfolio or venue.portfolio
         return plan, venue, Account(held, asked_at, inputs.instrument, judged.entry_price, inputs.sizing)
 
-    def _refuse_what_cannot_be_acted_on(self, decision: Decision, *, executed: bool) -> None:
-        settings = self.engine.settings
-        if executed or self.journal.of_decision(decision.id):
-            raise SafetyRefusal(f"decision {decision.id} was already executed", hint="`ffe orders` shows its orders")
-        if decision.vetoed:
-            raise SafetyRefusal("the decision was vetoed", hint=f"ffe show {decision.id[:8]}")
-        if decision.action is Action.HOLD or decision.effect is Effect.NONE:
-            why = f" ({decision.effect_reason})" if decision.effect_reason else ""
-            raise SafetyRefusal(f"there is nothing to execute: the decision is to do nothing{why}")
-        if decision.mode is not settings.mode:
-            raise SafetyRefusal(f"the decision was made in {decision.mode} mode, and this is {settings.mode} mode")
-        if decision.signal_only and decision.effect.is_entry:
-            raise SafetyRefusal("the decision is a signal only: it has no size", hint="analyse with a known balance")
-        if settings.mode is Mode.LIVE and decision.market.synthetic:
-            raise SafetyRefusal("synthetic prices in live mode")
+    def _newest_price(self, venue: Venue, inputs: DecisionInputs, quote: Quote | None) -> Decimal:
+        """The venue's own, else what a source quotes now, else the last close; paper fills at it."""
+        market = inputs.briefing.market
+        pretended = self.engine.settings.mode is Mode.PAPER
+        if quote is None or (pretended and quote.synthetic is not market.synthetic):
+            quote = quoted(self.engine, inputs.briefing.asset, synthetic=market.synthetic, since=market.bar_closed_at)
+        price = inputs.entry_price if quote is None else quote.mid
+        if isinstance(venue.platform, MarkToMarket):
+            venue.platform.update_prices({inputs.briefing.asset.symbol: price})
+        return price
 
-    def _refuse_late_entry(self, decision: Decision, proposal: Proposal, *, below_threshold: bool) -> None:
-        settings, now = self.engine.settings, self.engine.clock.now()
-        allowed = min(MOST_AGE, settings.decision.timeframe.timedelta)
-        if now - decision.as_of > allowed:
-            raise SafetyRefusal(
-                f"the decision has expired: it is as of {iso(decision.as_of)}, and {allowed.total_seconds():.0f} s are "
-                "allowed",
-                hint="analyse again",
-            )
-        if Decimal(decision.confidence) / 100 < Decimal(repr(settings.decision.threshold)) and not below_threshold:
-            raise SafetyRefusal(
-                f"confidence {decision.confidence} is below the threshold of {settings.decision.threshold:.0%}",
-                hint="--below-threshold, or `ffe approve`",
-            )
-        before, stop = decision.entry_price, decision.stop_loss_fraction
-        if before is None or stop is None:
-            return
-        moved = (proposal.entry_price - before) / before
-        against = -moved if proposal.effect is not Effect.OPEN_SHORT else moved
-        if against >= stop:
-            raise SafetyRefusal(f"the price is at {proposal.entry_price}, already beyond the stop")
-        if abs(moved) > stop * DRIFT:
-            raise SafetyRefusal(
-                f"the price moved {moved:+.2%} since the decision, more than a quarter of the way to its stop",
-                hint="analyse again",
-            )
-
-    def _inputs_now(self, decision: Decision) -> DecisionInputs:
+    def _inputs_now(self, decision: Decision) -> tuple[DecisionInputs, Quote | None]:
         """The market and the account as they are now, gathered the way the decision's were."""
         asset = Asset.parse(decision.asset_pair, kind=AssetKind(decision.asset_type))
         source = decision.market.source if decision.market.source in self.engine.registry.sources else None
-        inputs = self.engine.inputs_now(asset, source)
+        inputs, quote = self.engine.inputs_now(asset, source)
         if inputs.briefing.market.synthetic is not decision.market.synthetic:
             raise SafetyRefusal("the decision was made on other prices than there are now (synthetic and real)")
-        return inputs
+        return inputs, quote
 
     def _proposal(self, decision: Decision, inputs: DecisionInputs, change: Change | None) -> Proposal:
         """What the decision means to the account of now: an entry never grows beyond what was decided."""
@@ -276,6 +253,7 @@ class Trading:
         if not standing(venue.reconciler, asset):
             raise UsageError(f"no position in {asset}", hint="`ffe positions` lists them")
         remarks = clear(venue.reconciler, asset)
+        self._keep_outcomes(venue)
         return Executed(None, (), None, (*remarks, f"no position in {asset}; its open orders were taken back"))
 
     def _leave(self, venue: Venue, position: Position, decision_id: str, leg: str) -> Executed:
@@ -416,8 +394,7 @@ class Trading:
         else:
             self._book(order_id, report)
         entry = venue.reconciler.settle(order_id, within=PATIENCE)
-        told = replace(order, state=entry.state, venue_order_id=entry.events[-1].venue_order_id)
-        self.engine.registry.emit("ffe_order_changed", order=told)
+        self._tell(entry)
         return entry
 
     def _book(self, order_id: str, report: OrderReport) -> None:
@@ -451,17 +428,40 @@ class Trading:
     def venue(self, synthetic: bool, portfolio: Portfolio | None = None) -> Venue:
         """Where orders go: paper's own ledgers in paper mode, the configured venue in live mode."""
         platform = self.engine.trading_platform(synthetic=synthetic, insists=True)
-        held = portfolio or platform.portfolio()
+        untold = () if portfolio else show_bars(self.engine, platform, synthetic=synthetic)
+        held = portfolio or self._marked(platform, synthetic)
         key = LedgerKey(self.engine.settings.mode, platform.name, held.account, synthetic)
         reconciler = Reconciler(self.journal, platform, key, self.engine.clock, self.sleep)
-        return Venue(platform, key, reconciler, held)
+        return Venue(platform, key, reconciler, held, untold)
+
+    def _marked(self, platform: Platform, synthetic: bool) -> Portfolio:
+        held = platform.portfolio()
+        try:
+            return mark(self.engine, platform, held, synthetic=synthetic)
+        except DataError:
+            # Cancels need no price, and what needs one says so.
+            return held
 
     def reconcile(self, synthetic: bool = False) -> Reconciled:
         """Asks the venue about every open order and for every new fill; keeps what came of positions that are gone."""
         venue = self.venue(synthetic)
-        found = venue.reconciler.all()
+        found = self.settle(venue)
         self._keep_outcomes(venue)
-        return replace(found, problems=(*found.problems, *without_stop(venue.reconciler, venue.portfolio)))
+        bare = without_stop(venue.reconciler, venue.portfolio)
+        return replace(found, problems=(*venue.untold, *found.problems, *bare))
+
+    def settle(self, venue: Venue) -> Reconciled:
+        """As ``reconcile``, for a venue that is at hand; says what changed to whoever listens."""
+        found = venue.reconciler.all()
+        for entry in found.changed:
+            self._tell(entry)
+        if found.changed or found.fills:
+            self._keep_outcomes(venue)
+        return found
+
+    def _tell(self, entry: JournalEntry) -> None:
+        order = replace(entry.order, state=entry.state, venue_order_id=entry.events[-1].venue_order_id)
+        self.engine.registry.emit("ffe_order_changed", order=order)
 
     def _keep_outcomes(self, venue: Venue) -> None:
         """What came of decisions whose position has come and gone, once each, and told to who listens."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
 from ffe_core.domain.assets import Asset
 from ffe_core.domain.clock import Clock
-from ffe_core.domain.market import Quote
+from ffe_core.domain.market import Candles, Quote
 from ffe_core.domain.trading import Fill, Instrument, Order, OrderReport, Portfolio, Position
 from ffe_core.errors import (
     BadStatus,
@@ -32,7 +33,7 @@ from ffe_core.errors import (
 )
 from ffe_core.net.breaker import CircuitBreaker
 from ffe_core.net.state import StateStore
-from ffe_core.ports import FlatAccount, FundedAccount, MarkToMarket, Platform
+from ffe_core.ports import BarFed, FlatAccount, FundedAccount, MarkToMarket, Platform
 
 READING, ORDERING = "reading", "ordering"
 
@@ -180,6 +181,17 @@ class _WithMarks(BreakerPlatform):
         self._bare.update_prices(prices)
 
 
+class _WithBars(BreakerPlatform):
+    _bare: Any
+
+    def watching(self) -> Mapping[Asset, datetime]:
+        watched: Mapping[Asset, datetime] = self._bare.watching()
+        return watched
+
+    def update_bars(self, bars: Candles) -> None:
+        self._bare.update_bars(bars)
+
+
 class _WithFlat(BreakerPlatform):
     _bare: Any
 
@@ -198,6 +210,7 @@ class _WithFunding(BreakerPlatform):
 
 _ABILITIES: tuple[tuple[type, type[BreakerPlatform]], ...] = (
     (MarkToMarket, _WithMarks),
+    (BarFed, _WithBars),
     (FlatAccount, _WithFlat),
     (FundedAccount, _WithFunding),
 )

@@ -35,7 +35,7 @@ def closed_trades(fills: Iterable[Fill], reasons: Mapping[str, str] | None = Non
     held: dict[tuple[str, str], _Open] = {}
     made: list[ClosedTrade] = []
     with localcontext(prec=_EXACT):
-        for fill in sorted(fills, key=lambda fill: (fill.at, fill.venue, fill.venue_fill_id)):
+        for fill in sorted(fills, key=_as_told):
             key = (fill.venue, fill.asset.symbol)
             change = fill.side.sign * fill.quantity
             fee = fill.fee if fill.fee_currency in ("", fill.asset.quote) else ZERO
@@ -56,6 +56,11 @@ def closed_trades(fills: Iterable[Fill], reasons: Mapping[str, str] | None = Non
                 opened.cost += abs(change) * fill.price
                 opened.fees += fee
     return made
+
+
+def _as_told(fill: Fill) -> tuple[datetime, str, int, str]:
+    """By time, and at one instant in the order of a venue's numbers, of which the longer is the later."""
+    return fill.at, fill.venue, len(fill.venue_fill_id), fill.venue_fill_id
 
 
 def _closed(held: _Open, fill: Fill, quantity: Decimal, fee: Decimal, reasons: Mapping[str, str]) -> ClosedTrade:
@@ -120,7 +125,7 @@ def round_trips(entries: Iterable[JournalEntry], fills: Iterable[Fill]) -> list[
     made: list[RoundTrip] = []
     running: dict[str, list[Fill]] = {}
     quantities: dict[str, Decimal] = {}
-    for fill in sorted(told, key=lambda fill: (fill.at, fill.venue_fill_id)):
+    for fill in sorted(told, key=_as_told):
         symbol = fill.asset.symbol
         running.setdefault(symbol, []).append(fill)
         quantities[symbol] = quantities.get(symbol, ZERO) + fill.side.sign * fill.quantity

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ffe_core.domain.assets import PULSE_TIMEFRAMES, Asset, AssetKind, DayBoundary, Timeframe
 from ffe_core.domain.clock import Clock, iso, require_utc
-from ffe_core.domain.market import Candles
+from ffe_core.domain.market import Candles, Quote
 from ffe_core.errors import (
     BadData,
     CassetteMiss,
@@ -30,6 +30,7 @@ from ffe_core.errors import (
 )
 from ffe_core.market.candles import can_resample, resample
 from ffe_core.net.breaker import CircuitBreaker
+from ffe_core.ports import QuoteSource
 
 if TYPE_CHECKING:
     from ffe_core.market.cache import HistoryCache
@@ -205,6 +206,19 @@ class Feed:
                 self._raise_what_nobody_can_mend(error)
                 said.append(_said(name, error))
         raise _nobody_has(asset, timeframe, tuple(said))
+
+    def quote(self, asset: Asset) -> Quote:
+        """The present bid and ask from the first source that has them. Raises ``NoData`` with what each source said."""
+        said: list[str] = []
+        for name, source in self._sources:
+            try:
+                if isinstance(source, QuoteSource) and source.serves(asset):
+                    return self._breakers[name].call(source.quote, asset)
+                said.append(f"{name}: quotes no {asset}")
+            except FfeError as error:
+                self._raise_what_nobody_can_mend(error)
+                said.append(_said(name, error))
+        raise NoData(f"no quote of {asset}: {'; '.join(said)}")
 
     def _raise_what_nobody_can_mend(self, error: FfeError) -> None:
         # A replay must not go on with another source; a setting that the only source lacks is the user's to set.

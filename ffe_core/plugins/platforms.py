@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from ffe_core.domain.assets import Asset
-from ffe_core.domain.market import Quote
+from ffe_core.domain.market import Candles, Quote
 from ffe_core.domain.trading import Fill, Instrument, Order, OrderReport, Portfolio, Position
 from ffe_core.errors import NoData, PlatformError, Refused, SettingsError, Unknown
 from ffe_core.plugins.accept import accept
@@ -119,6 +120,14 @@ def _report_on(client_order_id: str, answer: object) -> OrderReport:
 class WithMarks(GuardedPlatform):
     def update_prices(self, prices: Mapping[str, Decimal]) -> None:
         self._read("update_prices", prices, check=lambda _answer: None)
+
+
+class WithBars(GuardedPlatform):
+    def watching(self) -> Mapping[Asset, datetime]:
+        return self._read("watching", check=lambda answer: accept(dict[Asset, datetime], answer))
+
+    def update_bars(self, bars: Candles) -> None:
+        self._read("update_bars", bars, check=lambda _answer: None)
 
 
 class WithFlat(GuardedPlatform):

@@ -43,7 +43,7 @@ from ffe_core.errors import (
 from ffe_core.plugins.accept import accept, accept_candles
 from ffe_core.plugins.guard import BadAnswer, Guard, as_it_is, describe, private
 from ffe_core.plugins.guarded import Guarded, failure_of, quote_of
-from ffe_core.plugins.platforms import GuardedPlatform, WithFlat, WithFunding, WithMarks
+from ffe_core.plugins.platforms import GuardedPlatform, WithBars, WithFlat, WithFunding, WithMarks
 from ffe_core.ports import Chunk, Holding, Readiness, Result, Series, Signals
 
 if TYPE_CHECKING:
@@ -408,6 +408,7 @@ _ABILITIES: dict[str, type[Guarded]] = {
     "Rationed": _WithRation,
     "Dated": _WithCutoff,
     "MarkToMarket": WithMarks,
+    "BarFed": WithBars,
     "FlatAccount": WithFlat,
     "FundedAccount": WithFunding,
 }

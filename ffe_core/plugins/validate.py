@@ -10,6 +10,7 @@ from typing import Any
 
 from ffe_core.errors import UsageError
 from ffe_core.ports import (
+    BarFed,
     Catalogued,
     CheckedProvider,
     Dated,
@@ -32,7 +33,7 @@ CAPABILITIES: dict[str, tuple[type, ...]] = {
     "source": (QuoteSource, NewsSource, MacroSource, Catalogued),
     "provider": (VectorProvider, CheckedProvider, Rationed, Dated),
     "strategy": (RoundStrategy, Learner),
-    "platform": (MarkToMarket, FlatAccount, FundedAccount),
+    "platform": (MarkToMarket, BarFed, FlatAccount, FundedAccount),
 }
 
 

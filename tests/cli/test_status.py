@@ -25,7 +25,7 @@ def test_a_new_home_is_told_whole_and_nothing_is_made(ffe: Ffe, home: Path) -> N
     assert data["sources"] == [{"name": "demo", "plugin": "demo", "available": True}]
     assert data["store"]["location"] == str(home / "data" / "ffe.db")
     assert (data["store"]["schema"], data["store"]["decisions"]) == (None, 0)
-    assert data["leverage"] == {"paper": {"BTCUSD": 1.0, "EURUSD": 1.0}}
+    assert data["leverage"] == {"paper": {"BTCUSD": 1.0, "EURUSD": 20.0}}
     assert data["breakers"] == [{"name": "demo", "state": "closed", "failures": 0, "last_error": None}]
     assert {each["name"]: each["state"] for each in data["plugins"]}["demo"] == "active"
     assert data["problems"] == []

@@ -1,10 +1,4 @@
-"""Built-in platform: a paper account that fills every market order at the last close, with costs, and never forgets.
-
-One ledger per kind of prices: what was opened on synthetic ones lives in an account of its own and is never marked
-with real ones. The ledger, in the user's store, has every movement; cash and positions are sums over it, so that
-nothing can drift. It begins with a deposit of the initial cash; a fill is two entries, the trade (asset against cash)
-and its fee; a protection is an entry without money that holds until the next one or until the position is gone.
-"""
+"""The paper account as a platform: orders against a ledger, and what bars do to its stops and targets."""
 
 from __future__ import annotations
 
@@ -14,12 +8,11 @@ from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from ffe_core import (
     AccountLedger,
     Asset,
     AssetKind,
+    Candles,
     Effect,
     Fees,
     Fill,
@@ -31,93 +24,44 @@ from ffe_core import (
     OrderReport,
     OrderState,
     OrderType,
-    Platform,
     PluginContext,
     Portfolio,
     Position,
     Quote,
     Refused,
     Side,
-    hookimpl,
 )
+from ffe_core.builtin.paper.account import (
+    DEPOSIT,
+    EXACT,
+    FEE,
+    PRICE_STEP,
+    PROTECTION,
+    TRADE,
+    WATCHED,
+    ZERO,
+    Account,
+    Holding,
+    asset_of,
+    identity,
+    price_of,
+    protects,
+)
+from ffe_core.builtin.paper.settings import PaperSettings
+from ffe_core.builtin.paper.triggers import Trigger, first_trigger
+from ffe_core.execution.fills import fee_of, market_fill
 
-ZERO = Decimal(0)
 ONE = Decimal(1)
-#: kinds of ledger entries
-DEPOSIT, TRADE, FEE, PROTECTION = "deposit", "trade", "fee", "protection"
-_PRICE_STEP = Decimal("0.00000001")
-#: digits enough that no product or sum of real amounts is ever rounded
-_EXACT = 80
-
-
-class PaperSettings(BaseModel):
-    """Section ``plugins.paper``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    initial_cash: Decimal = Field(default=Decimal(10_000), gt=0, description="cash of a new paper account")
-    currency: str = Field(default="USD", pattern=r"^[A-Z]{3,5}$", description="currency of the paper account")
-
-
-@dataclass
-class _Holding:
-    asset: Asset
-    quantity: Decimal = ZERO
-    entry: Decimal = ZERO
-    opened_at: datetime | None = None
-    protection: LedgerEntry | None = None
-
-    @property
-    def is_protected(self) -> bool:
-        return _levels(self.protection) != (None, None)
-
-    def add(self, change: Decimal, price: Decimal, at: datetime) -> None:
-        before, after = self.quantity, self.quantity + change
-        if before == 0 or (before > 0) != (after > 0):
-            self.entry, self.opened_at, self.protection = price, at, None
-        elif abs(after) > abs(before):
-            self.entry = (self.entry * abs(before) + price * abs(change)) / abs(after)
-        self.quantity = after
-
-
-@dataclass
-class _Account:
-    """What the entries of a ledger add up to: exact, because nothing here rounds."""
-
-    cash: Decimal
-    currency: str
-    holdings: dict[str, _Holding] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, entries: Sequence[LedgerEntry], settings: PaperSettings) -> _Account:
-        if not entries:
-            return cls(settings.initial_cash, settings.currency)
-        account = cls(ZERO, entries[0].currency)
-        with localcontext(prec=_EXACT):
-            for entry in entries:
-                account._add(entry)
-        return account
-
-    def _add(self, entry: LedgerEntry) -> None:
-        self.cash += entry.amount
-        if entry.kind == TRADE:
-            asset = _asset(entry)
-            self.holdings.setdefault(asset.symbol, _Holding(asset)).add(entry.quantity, _price(entry), entry.at)
-        elif entry.kind == PROTECTION:
-            self.holdings[_asset(entry).symbol].protection = entry
-
-    @property
-    def held(self) -> list[_Holding]:
-        return [holding for _, holding in sorted(self.holdings.items()) if holding.quantity]
-
-    def quantity(self, asset: Asset) -> Decimal:
-        holding = self.holdings.get(asset.symbol)
-        return ZERO if holding is None else holding.quantity
+#: so many bars that reached nothing are written down as seen, lest they are read again for ever
+_SEEN_AT_ONCE = 100
 
 
 @dataclass
 class PaperPlatform:
-    """``initial_cash`` and a ledger of what became of it; marks come from ``update_prices``."""
+    """``initial_cash`` and a ledger of what became of it.
+
+    Marks come from ``update_prices``; what happened between two looks comes from ``update_bars``.
+    """
 
     name: str
     account: str
@@ -134,23 +78,25 @@ class PaperPlatform:
     # what is held
 
     def portfolio(self) -> Portfolio:
-        account = _Account.of(self.ledger.read(), self.settings)
+        account = Account.of(self.ledger.read(), self.settings)
+        free = account.free(self.marks, self.settings.forex_margin)
         return Portfolio(
             platform=self.name,
             account=self.account,
             currency=account.currency,
             cash=account.cash,
             positions=tuple(map(self._position, account.held)),
+            buying_power=None if free == account.cash else free,
             at=self.context.clock.now(),
             synthetic=self.synthetic,
         )
 
-    def _position(self, holding: _Holding) -> Position:
-        stop, target = _levels(holding.protection)
+    def _position(self, holding: Holding) -> Position:
+        stop, target = holding.levels
         return Position(
             asset=holding.asset,
             quantity=holding.quantity,
-            entry_price=holding.entry.quantize(_PRICE_STEP, ROUND_HALF_EVEN),
+            entry_price=holding.entry.quantize(PRICE_STEP, ROUND_HALF_EVEN),
             price=self.marks.get(holding.asset.symbol, holding.entry),
             opened_at=holding.opened_at,
             stop_price=stop,
@@ -175,6 +121,61 @@ class PaperPlatform:
     def update_prices(self, prices: Mapping[str, Decimal]) -> None:
         self.marks.update(prices)
 
+    # what happened to it
+
+    def watching(self) -> Mapping[Asset, datetime]:
+        account = Account.of(self.ledger.read(), self.settings)
+        return {
+            holding.asset: holding.watched_since
+            for holding in account.held
+            if holding.is_protected and holding.watched_since is not None
+        }
+
+    def update_bars(self, bars: Candles) -> None:
+        """Fills the stop or the target that a bar reached, whole, as of that bar.
+
+        Which bars count is decided by the ledger and the clock alone, and a fill is booked under the protection's own
+        id with every other writer waiting: whoever shows the same bars again, here or elsewhere, changes nothing.
+        Raises ``ValueError`` for prices of the other kind.
+        """
+        if bars.synthetic is not self.synthetic:
+            raise ValueError(f"{self.name} was shown prices of {bars.source}, which are of the other kind")
+        if not self._news(Account.of(self.ledger.read(), self.settings), bars):
+            return
+        with self.ledger.locked() as book:
+            entries = book.entries()
+            book.append(self._news(Account.of(entries, self.settings), bars))
+
+    def _news(self, account: Account, bars: Candles) -> list[LedgerEntry]:
+        """What the bars leave to be booked."""
+        holding = account.holdings.get(bars.asset.symbol)
+        if holding is None or not holding.quantity or not holding.is_protected:
+            return []
+        unseen = bars.between(holding.watched_since, None).as_of(self.context.clock.now())
+        reached = first_trigger(holding, unseen, self.context.costs.slippage)
+        if reached is not None:
+            return self._left(holding, reached, account.currency)
+        seen_until = unseen.last_close_at
+        if seen_until is None or len(unseen) < _SEEN_AT_ONCE:
+            return []
+        return [
+            LedgerEntry(
+                at=seen_until,
+                kind=WATCHED,
+                amount=ZERO,
+                currency=account.currency,
+                asset=holding.asset.symbol,
+                detail=identity(holding.asset),
+            )
+        ]
+
+    def _left(self, holding: Holding, reached: Trigger, currency: str) -> list[LedgerEntry]:
+        """The whole position, out of it at the trigger."""
+        assert holding.protection is not None  # noqa: S101 - nothing else has levels
+        order_id = str(holding.protection.order_id)
+        trade = self._movement(holding.asset, -holding.quantity, reached.price, reached.at, order_id, currency)
+        return [trade, self._fee(trade)]
+
     # what may be traded
 
     def instrument(self, asset: Asset) -> Instrument:
@@ -183,7 +184,7 @@ class PaperPlatform:
         if forex:
             price_step = Decimal("0.001") if asset.quote == "JPY" else Decimal("0.00001")
         else:
-            price_step = Decimal("0.01") if mark is not None and mark >= 1 else _PRICE_STEP
+            price_step = Decimal("0.01") if mark is not None and mark >= 1 else PRICE_STEP
         whole = forex or asset.kind is AssetKind.STOCK
         return Instrument(
             asset=asset,
@@ -193,6 +194,7 @@ class PaperPlatform:
             minimum_notional=ONE,
             quote_currency=asset.quote or self.settings.currency,
             can_short=forex,
+            margin_rate=self._margin(asset),
             fees=Fees(self.context.costs.fee, self.context.costs.fee, self.context.costs.commission),
         )
 
@@ -206,14 +208,17 @@ class PaperPlatform:
         return {"account": self.account}
 
     def submit(self, order: Order) -> OrderReport:
-        """Fills a market order whole, at the mark with slippage against it. The same client id never fills twice."""
+        """Fills a market order at the mark with slippage against it, as far as there is anything to be had.
+
+        What is not filled is cancelled. The same client id never fills twice.
+        """
         with self.ledger.locked() as book:
             # Looked up under the lock: nobody else can send the same order between here and the booking.
             entries = book.entries()
             known = self._filled(entries, order.client_order_id)
             if known is not None:
                 return known
-            account = _Account.of(entries, self.settings)
+            account = Account.of(entries, self.settings)
             trade = self._trade(order, account)
             fee = self._fee(trade)
             self._refuse_impossible(order, trade, fee, account)
@@ -233,7 +238,7 @@ class PaperPlatform:
                 raise Refused("paper knows no such order")
             if known.state is not OrderState.ACCEPTED:
                 return known
-            standing = next(entry for entry in entries if _protects(entry, order.client_order_id))
+            standing = next(entry for entry in entries if protects(entry, order.client_order_id))
             book.append(
                 [
                     replace(
@@ -271,7 +276,7 @@ class PaperPlatform:
         asset = position.asset
         with self.ledger.locked() as book:
             entries = book.entries()
-            account = _Account.of(entries, self.settings)
+            account = Account.of(entries, self.settings)
             if not account.quantity(asset):
                 raise Refused(f"no position in {asset} to protect")
             standing = account.holdings[asset.symbol].protection
@@ -283,9 +288,9 @@ class PaperPlatform:
                 asset=asset.symbol,
                 fill_id=client_order_id,
                 order_id=client_order_id,
-                detail={**_identity(asset), "stop": _text(stop), "target": _text(target)},
+                detail={**identity(asset), "stop": _text(stop), "target": _text(target)},
             )
-            known = next((old for old in entries if _protects(old, client_order_id)), None)
+            known = next((old for old in entries if protects(old, client_order_id)), None)
             if known is None:
                 book.append([entry])
             elif known is not standing or known.detail != entry.detail:
@@ -293,7 +298,7 @@ class PaperPlatform:
         return OrderReport(client_order_id, client_order_id, OrderState.ACCEPTED, at=self.context.clock.now())
 
     def open_orders(self) -> Sequence[OrderReport]:
-        account = _Account.of(self.ledger.read(), self.settings)
+        account = Account.of(self.ledger.read(), self.settings)
         standing = [holding.protection for holding in account.held if holding.is_protected]
         ids = [protection.order_id for protection in standing if protection is not None]
         return [OrderReport(order_id, order_id, OrderState.ACCEPTED) for order_id in ids if order_id is not None]
@@ -325,7 +330,7 @@ class PaperPlatform:
             currency=self.settings.currency,
         )
 
-    def _trade(self, order: Order, account: _Account) -> LedgerEntry:
+    def _trade(self, order: Order, account: Account) -> LedgerEntry:
         """The asset against its price in cash."""
         asset = order.asset
         if order.type is not OrderType.MARKET:
@@ -335,26 +340,42 @@ class PaperPlatform:
         step = self.instrument(asset).quantity_increment
         if order.quantity % step:
             raise Refused(f"paper trades {asset} in steps of {step:f}, not {order.quantity}")
-        slip = self.context.costs.slippage * order.side.sign
-        price = (self._mark(asset) * (ONE + slip)).quantize(_PRICE_STEP, ROUND_HALF_EVEN)
-        with localcontext(prec=_EXACT):
-            quantity = order.side.sign * order.quantity
+        price = market_fill(self._mark(asset), order.side.sign, self.context.costs.slippage)
+        quantity = self._to_be_had(order, price, step)
+        now = self.context.clock.now()
+        trade = self._movement(asset, order.side.sign * quantity, price, now, order.client_order_id, account.currency)
+        return replace(trade, detail={**trade.detail, "ordered": f"{order.quantity:f}"})
+
+    def _to_be_had(self, order: Order, price: Decimal, step: Decimal) -> Decimal:
+        if self.settings.liquidity is None:
+            return order.quantity
+        found = min(order.quantity, self.settings.liquidity / price // step * step)
+        if not found:
+            raise Refused(f"not one step of {order.asset} is to be had at {price:f}")
+        return found
+
+    def _movement(
+        self, asset: Asset, quantity: Decimal, price: Decimal, at: datetime, order_id: str, currency: str
+    ) -> LedgerEntry:
+        price = price.quantize(PRICE_STEP, ROUND_HALF_EVEN)
+        with localcontext(prec=EXACT):
             return LedgerEntry(
-                at=self.context.clock.now(),
+                at=at,
                 kind=TRADE,
                 amount=-quantity * price,
-                currency=account.currency,
+                currency=currency,
                 asset=asset.symbol,
                 quantity=quantity,
                 price=price,
-                fill_id=order.client_order_id,
-                order_id=order.client_order_id,
-                detail=_identity(asset),
+                fill_id=order_id,
+                order_id=order_id,
+                detail=identity(asset),
             )
 
     def _fee(self, trade: LedgerEntry) -> LedgerEntry:
         costs = self.context.costs
-        fee = (abs(trade.amount) * costs.fee + costs.commission).quantize(_PRICE_STEP, ROUND_HALF_EVEN)
+        fee = fee_of(abs(trade.quantity), price_of(trade), costs.fee, costs.commission)
+        fee = fee.quantize(PRICE_STEP, ROUND_HALF_EVEN)
         return LedgerEntry(
             at=trade.at,
             kind=FEE,
@@ -364,17 +385,21 @@ class PaperPlatform:
             order_id=trade.order_id,
         )
 
-    def _refuse_impossible(self, order: Order, trade: LedgerEntry, fee: LedgerEntry, account: _Account) -> None:
+    def _refuse_impossible(self, order: Order, trade: LedgerEntry, fee: LedgerEntry, account: Account) -> None:
         now = account.quantity(order.asset)
         reducing = now * order.side.sign < 0 and order.quantity <= abs(now)
-        with localcontext(prec=_EXACT):
-            needed = -(trade.amount + fee.amount)
+        with localcontext(prec=EXACT):
+            needed = abs(trade.amount) * self._margin(order.asset) - fee.amount
+            free = account.free(self.marks, self.settings.forex_margin)
         if order.reduce_only and not reducing:
             raise Refused(f"reduce-only: {order.side} {order.quantity} does not reduce {now}")
-        if not reducing and order.side is Side.BUY and needed > account.cash:
-            raise Refused(f"{needed:f} needed, {account.cash:f} there")
         if not reducing and order.side is Side.SELL and not self.instrument(order.asset).can_short:
             raise Refused(f"{order.asset} cannot be sold short")
+        if not reducing and needed > free:
+            raise Refused(f"{needed:f} needed, {free:f} there")
+
+    def _margin(self, asset: Asset) -> Decimal:
+        return self.settings.forex_margin if asset.kind is AssetKind.FOREX else ONE
 
     def _mark(self, asset: Asset) -> Decimal:
         if asset.symbol not in self.marks:
@@ -390,10 +415,10 @@ class PaperPlatform:
         filled = self._filled(entries, order_id)
         if filled is not None:
             return filled
-        placed = next((entry for entry in entries if _protects(entry, order_id)), None)
+        placed = next((entry for entry in entries if protects(entry, order_id)), None)
         if placed is None:
             return None
-        holding = _Account.of(entries, self.settings).holdings[_asset(placed).symbol]
+        holding = Account.of(entries, self.settings).holdings[asset_of(placed).symbol]
         stands = holding.quantity != 0 and holding.protection == placed
         state = OrderState.ACCEPTED if stands else OrderState.CANCELLED
         return OrderReport(order_id, order_id, state, at=placed.at)
@@ -407,10 +432,10 @@ class PaperPlatform:
             venue=self.name,
             venue_fill_id=str(trade.seq),
             client_order_id=str(trade.order_id),
-            asset=_asset(trade),
+            asset=asset_of(trade),
             side=Side.BUY if trade.quantity > 0 else Side.SELL,
             quantity=abs(trade.quantity),
-            price=_price(trade),
+            price=price_of(trade),
             fee=-fee.amount,
             fee_currency=fee.currency,
             at=trade.at,
@@ -418,55 +443,17 @@ class PaperPlatform:
 
     def _report(self, trade: LedgerEntry, fee: LedgerEntry) -> OrderReport:
         fill = self._fill(trade, fee)
+        whole = fill.quantity >= Decimal(trade.detail.get("ordered", "0"))
         return OrderReport(
             client_order_id=fill.client_order_id,
             venue_order_id=f"{self.name}-{fill.venue_fill_id}",
-            state=OrderState.FILLED,
+            state=OrderState.FILLED if whole else OrderState.CANCELLED,
             filled_quantity=fill.quantity,
             average_price=fill.price,
             fills=(fill,),
+            reason="" if whole else "the rest was not to be had",
             at=fill.at,
         )
-
-
-@hookimpl
-def ffe_settings() -> type[BaseModel]:
-    return PaperSettings
-
-
-@hookimpl
-def ffe_platforms(settings: Any, context: PluginContext) -> Iterable[Platform]:
-    return (
-        PaperPlatform("paper", "main", settings, context, synthetic=False),
-        PaperPlatform("paper_synthetic", "synthetic", settings, context, synthetic=True),
-    )
-
-
-def _identity(asset: Asset) -> dict[str, str]:
-    """What tells an asset besides its symbol."""
-    return {"base": asset.base, "quote": asset.quote, "kind": asset.kind.value}
-
-
-def _asset(entry: LedgerEntry) -> Asset:
-    detail = entry.detail
-    return Asset(str(entry.asset), detail["base"], detail["quote"], AssetKind(detail["kind"]))
-
-
-def _price(trade: LedgerEntry) -> Decimal:
-    if trade.price is None:
-        raise ValueError(f"entry {trade.seq} is a trade without a price")
-    return trade.price
-
-
-def _levels(protection: LedgerEntry | None) -> tuple[Decimal | None, Decimal | None]:
-    if protection is None:
-        return None, None
-    stop, target = (protection.detail[name] for name in ("stop", "target"))
-    return None if stop is None else Decimal(stop), None if target is None else Decimal(target)
-
-
-def _protects(entry: LedgerEntry, order_id: str) -> bool:
-    return entry.kind == PROTECTION and entry.fill_id == order_id
 
 
 def _off(protection: LedgerEntry) -> dict[str, Any]:
