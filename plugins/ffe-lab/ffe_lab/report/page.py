@@ -1,0 +1,161 @@
+"""A backtest as one HTML file that needs nothing else: no network, no font, no script to be read."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from ffe_lab.report import pictures, tables, trade_list
+from ffe_lab.report.markup import Html, join, tag
+from ffe_lab.report.run import BUY_AND_HOLD, Run
+from ffe_lab.report.wording import day_of, name_of, number, percent
+
+_CONTENTS = {
+    "against": "Baselines",
+    "equity": "Equity",
+    "months": "Months",
+    "trades": "Trades",
+    "costs": "Costs",
+    "metrics": "Metrics",
+    "assumptions": "Assumptions",
+    "basis": "Basis",
+    "list": "Every trade",
+}
+
+
+def html_report(
+    data: Mapping[str, Any],
+    *,
+    candles: Mapping[str, Sequence[Any]] | None,
+    decisions: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """The report of a run as one HTML document; the same input gives the same text.
+
+    ``data`` is the ``data`` object of ``ffe backtest --json``. It may hold besides ``baseline_equity``
+    ``{name: [{time, value}]}`` (else buy and hold is drawn from the candles), ``cost_sensitivity``
+    ``[{name, fee, slippage, metrics}]``, ``synthetic`` and ``in_sample`` (true, or the reason) and ``hindsight``.
+    ``candles`` holds the columns time (of the opens), open, high, low and close; without them no price is drawn.
+    ``decisions`` ``[{time, action, confidence, votes, rulings}]`` are shown with the trade that they opened or, where
+    it left on a signal, closed. Times are ISO 8601 texts, aware datetimes or epoch milliseconds; a text without a
+    time zone raises ``ValueError``.
+    """
+    run = Run.of(data, candles)
+    style, script = (_part(name) for name in ("page.css", "page.js"))
+    title = f"{data['asset_pair']} by {name_of(data['provider'])}"
+    head = [
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=_policy(style, script)),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", f"Backtest of {title}"),
+        tag("style", style),
+    ]
+    body = [_header(run, title), tag("main", *_sections(run, decisions)), tag("script", script)]
+    return f"<!DOCTYPE html>\n{tag('html', tag('head', *head), tag('body', *body), lang='en')}\n"
+
+
+def _part(name: str) -> Html:
+    return Html(files(__package__).joinpath(name).read_text(encoding="utf-8"))
+
+
+def _policy(style: str, script: str) -> str:
+    """Nothing may be fetched, and nothing runs or styles but what this page was made with."""
+    return (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _header(run: Run, title: str) -> Html:
+    data = run.data
+    params = ", ".join(f"{name_of(key)} {value}" for key, value in (data.get("params") or {}).items())
+    told = f"{data['timeframe']} bars, {_day(data['start'])} to {_day(data['end'])}{f'; {params}' if params else ''}"
+    return tag(
+        "header",
+        tag("p", "Backtest", class_="kicker"),
+        tag("h1", title),
+        tag("p", told, class_="span"),
+        *_banners(data),
+        tag("p", _lead(run), class_="lead"),
+        tag("nav", *(join([tag("a", text, href=f"#{at}"), " "]) for at, text in _CONTENTS.items()), aria_label="Parts"),
+    )
+
+
+def _day(value: Any) -> str:
+    return str(value)[:10] if not isinstance(value, int) else day_of(value)
+
+
+def _banners(data: Mapping[str, Any]) -> list[Html]:
+    told = []
+    if data.get("synthetic"):
+        told.append(("SYNTHETIC", "these prices are invented; nothing here was or could have been earned"))
+    if data.get("in_sample"):
+        why = data["in_sample"]
+        told.append(("IN-SAMPLE", why if isinstance(why, str) else "the parameters were chosen on this very span"))
+    return [tag("p", tag("strong", name), f": {why}", class_="banner", role="note") for name, why in told]
+
+
+def _lead(run: Run) -> str:
+    """The run in three sentences, the last of which says what luck could have done."""
+    metrics, days = run.metrics, len(run.days)
+    total = number(metrics.get("total_return")) or 0.0
+    count = int(number(metrics.get("total_trades")) or 0)
+    told = (
+        f"{run.initial:,.2f} became {metrics['final_value']:,.2f} ({percent(total)}) in {days:,} days with {count:,} "
+        f"{'trade' if count == 1 else 'trades'}, after {metrics['total_fees']:,.2f} of fees."
+    )
+    held = number(run.baselines.get(BUY_AND_HOLD, {}).get("total_return"))
+    if held is not None:
+        told += f" Buying at the start and holding would have made {percent(held)}."
+    return told + _luck(run.intervals.get("total_return"))
+
+
+def _luck(interval: Sequence[float] | None) -> str:
+    ends = [number(end) for end in interval or ()]
+    if len(ends) != 2 or ends[0] is None or ends[1] is None:
+        return " No interval was computed, so nothing here says how much of it is luck."
+    told = f" The 95 % interval of the return reaches from {percent(ends[0])} to {percent(ends[1])}"
+    if ends[0] <= 0 <= ends[1]:
+        return f"{told}: zero lies within it, so luck alone would do as an explanation."
+    return f"{told}: zero does not lie within it."
+
+
+def _sections(run: Run, decisions: Sequence[Mapping[str, Any]]) -> list[Html]:
+    data = run.data
+    basis: dict[str, Any] = {
+        "Dataset": {
+            "asset": data["asset_pair"],
+            "timeframe": data["timeframe"],
+            "start": data["start"],
+            "end": data["end"],
+            "fingerprint": data["fingerprint"],
+        },
+        "Provider": {"name": data["provider"], "parameters": data.get("params") or None},
+        "How the metrics are computed": data["metrics_basis"],
+    }
+    if data.get("hindsight"):
+        basis["Hindsight of the models"] = data["hindsight"]
+    facts = [part for title, value in basis.items() for part in (tag("h3", title), tables.described(value))]
+    return [
+        _section("headline", "Headline", tables.headline(run)),
+        _section("against", "Against baselines", tables.baselines(run)),
+        _section("equity", "Equity", pictures.equity(run), pictures.under_water(run), pictures.sharpe(run)),
+        _section("months", "Month by month", pictures.month_map(run)),
+        _section("trades", "Trades", pictures.trades_on_price(run), trade_list.endings(run)),
+        _section("costs", "What costs do to it", tables.costs(run)),
+        _section("metrics", "Every metric", tag("div", *tables.every_metric(run), class_="columns")),
+        _section("assumptions", "Assumptions", tables.assumptions(run)),
+        _section("basis", "What it stands on", *facts),
+        _section("list", "Every trade", *trade_list.trade_table(run, decisions)),
+    ]
+
+
+def _section(identifier: str, title: str, *parts: object) -> Html:
+    heading = tag("h2", title, id=f"{identifier}-title")
+    return tag("section", heading, *parts, id=identifier, aria_labelledby=f"{identifier}-title")

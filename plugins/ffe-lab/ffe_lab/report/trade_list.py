@@ -1,0 +1,132 @@
+"""The trades of a report, each with the decision and the votes that it came from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ffe_lab.report.markup import Html, tag
+from ffe_lab.report.run import Run
+from ffe_lab.report.wording import instant, minute_of, name_of, percent, price
+
+#: trades that are listed at most, and characters of HTML in which they must find room
+LISTED = 300
+ROOM = 700_000
+#: characters of a vote's reasoning
+SPOKEN = 600
+
+type Decisions = Mapping[int, Mapping[str, Any]]
+
+
+def exit_reasons(trades: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, float]]:
+    """How trades ended: ``(reason, trades, their net result)``, the most frequent first."""
+    counts = Counter(str(trade["exit_reason"]) for trade in trades)
+    sums: Counter[str] = Counter()
+    for trade in trades:
+        sums[str(trade["exit_reason"])] += float(trade["pnl"])  # type: ignore[assignment]
+    return [
+        (name_of(reason), count, float(sums[reason]))
+        for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ]
+
+
+def endings(run: Run) -> Html:
+    """The exit reasons as a table."""
+    head = tag("tr", *(tag("th", name, scope="col") for name in ("How trades ended", "Trades", "Net result")))
+    rows = [
+        tag("tr", tag("th", reason, scope="row"), tag("td", f"{count:,}"), tag("td", f"{result:+,.2f}"))
+        for reason, count, result in exit_reasons(run.trades)
+    ]
+    return tag("table", tag("caption", "Ways out"), tag("thead", head), tag("tbody", *rows))
+
+
+def trade_table(run: Run, decisions: Sequence[Mapping[str, Any]]) -> list[Html]:
+    """The trades in the order of their entries as far as there is room, and a line on those that are left out."""
+    if not run.trades:
+        return [tag("p", "There was no trade.", class_="missing")]
+    known = {instant(decision["time"]): decision for decision in decisions}
+    bodies: list[Html] = []
+    room = ROOM
+    for at, trade in enumerate(run.trades[:LISTED], 1):
+        body = _trade(at, trade, known)
+        room -= len(body)
+        if room < 0:
+            break
+        bodies.append(body)
+    heads = ("#", "Side", "Entry", "Exit", "In at", "Out at", "Quantity", "Fees", "Result", "Of the stake", "Way out")
+    head = tag("tr", *(tag("th", name, scope="col") for name in heads))
+    caption = tag("caption", "Times are UTC; results are net of fees")
+    return [
+        _left_out(len(bodies), len(run.trades)),
+        tag("table", caption, tag("thead", head), *bodies, class_="trades"),
+    ]
+
+
+def _left_out(listed: int, all_trades: int) -> Html:
+    if listed == all_trades:
+        return tag("p", f"All {all_trades:,} trades." if all_trades > 1 else "The only trade.")
+    told = f"The first {listed:,} of {all_trades:,} trades. The others are in what "
+    return tag("p", told, tag("code", "ffe backtest --json"), " prints.", class_="note")
+
+
+def _trade(at: int, trade: Mapping[str, Any], known: Decisions) -> Html:
+    entry, leave = instant(trade["entry_time"]), instant(trade["exit_time"])
+    cells = {
+        "Side": trade["side"],
+        "Entry": minute_of(entry),
+        "Exit": minute_of(leave),
+        "In at": price(trade["entry_price"]),
+        "Out at": price(trade["exit_price"]),
+        "Quantity": price(trade["quantity"]),
+        "Fees": f"{trade['fees']:,.2f}",
+        "Result": f"{trade['pnl']:+,.2f}",
+        "Of the stake": percent(trade["pnl_fraction"]),
+        "Way out": name_of(trade["exit_reason"]),
+    }
+    row = tag("tr", tag("th", at, scope="row"), *(tag("td", text, data_label=label) for label, text in cells.items()))
+    behind = _behind(entry, leave, trade, known)
+    return tag("tbody", row, behind and tag("tr", tag("td", behind, colspan=11), class_="behind"))
+
+
+def _behind(entry: int, leave: int, trade: Mapping[str, Any], known: Decisions) -> Html | None:
+    into = known.get(entry)
+    out = known.get(leave) if trade["exit_reason"] == "signal" else None
+    parts = [_decision(words, told) for words, told in (("Entry", into), ("Exit", out)) if told is not None]
+    if not parts:
+        return None
+    named = into or out or {}
+    summary = f"{named['action']}, confidence {named['confidence']}, {len(named.get('votes') or ())} votes"
+    return tag("details", tag("summary", summary), *parts)
+
+
+def _decision(words: str, decision: Mapping[str, Any]) -> Html:
+    votes = [_vote(vote) for vote in decision.get("votes") or ()]
+    rulings = [tag("li", _ruling(ruling)) for ruling in decision.get("rulings") or ()]
+    return tag(
+        "div",
+        tag("p", tag("strong", f"{words}: {decision['action']}"), f", confidence {decision['confidence']}"),
+        tag("ul", *votes, class_="votes") if votes else None,
+        tag("p", "Risk rules") if rulings else None,
+        tag("ul", *rulings, class_="rulings") if rulings else None,
+        class_="decision",
+    )
+
+
+def _vote(vote: Mapping[str, Any]) -> Html:
+    action, confidence = vote.get("action"), vote.get("confidence")
+    said = "no answer" if action is None else f"{action} {'' if confidence is None else confidence}".strip()
+    return tag("li", tag("strong", vote["provider"]), f" {said}", _reasoning(str(vote.get("reasoning") or "")))
+
+
+def _reasoning(text: str) -> Html | None:
+    if not text:
+        return None
+    return tag("q", text if len(text) <= SPOKEN else f"{text[:SPOKEN].rstrip()} (cut)")
+
+
+def _ruling(ruling: Any) -> str:
+    if not isinstance(ruling, Mapping):
+        return str(ruling)
+    told = f"{name_of(ruling['rule'])}: {name_of(ruling['outcome'])}"
+    return f"{told}, {ruling['reason']}" if ruling.get("reason") else told
