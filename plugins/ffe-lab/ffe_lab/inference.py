@@ -1,7 +1,7 @@
 """How much of a Sharpe ratio is luck: what its length, its shape and the number of tries make of it.
 
-Everything here is per period, never annualised, and kurtosis is raw (3 for the normal distribution). Sources: Bailey and
-Lopez de Prado, "The Sharpe Ratio Efficient Frontier", Journal of Risk 15(2), 2012, and "The Deflated Sharpe Ratio",
+Everything here is per period, never annualised, and kurtosis is raw (3 for the normal distribution). Sources: Bailey
+and Lopez de Prado, "The Sharpe Ratio Efficient Frontier", Journal of Risk 15(2), 2012, and "The Deflated Sharpe Ratio",
 Journal of Portfolio Management 40(5), 2014.
 """
 
@@ -86,7 +86,7 @@ def min_track_record_length(
 
 
 def shape_of(returns: Floats) -> tuple[float, float]:
-    """``(skewness, raw kurtosis)`` of float64[n]: m3 / m2^1.5 and m4 / m2^2 of the central moments m, without correction.
+    """``(skewness, raw kurtosis)`` of float64[n]: m3 / m2^1.5 and m4 / m2^2 of the central moments m, uncorrected.
 
     ``(0, 3)``, the normal distribution's, where nothing varies.
     """

@@ -24,6 +24,7 @@ _NEW_YORK = ZoneInfo("America/New_York")
 _DAY_ENDS = {AssetKind.FOREX: time(17, 0), AssetKind.STOCK: time(16, 0)}
 _PERIODS = {AssetKind.FOREX: 260, AssetKind.STOCK: 252}
 _SATURDAY = 5
+_DUST = 1e-12
 #: a span reaches from the day that its first bar ended in to the next day with a boundary: Friday's evening is Monday's
 _LONGEST_GAP = timedelta(days=4)
 
@@ -120,12 +121,14 @@ def daily_equity(closes: Indices, equity: Floats, kind: AssetKind, initial_balan
 def simple_returns(equity: Floats) -> Floats:
     """``equity[i + 1] / equity[i] - 1`` as fractions, float64[d] of float64[d + 1].
 
-    Who has nothing left, or owes, earns nothing any more: a return on equity of zero or less is 0, never infinite.
+    Who has nothing left, or owes, earns nothing any more: a return on that is 0, never infinite. Nothing is also what
+    rounding leaves: a trillionth of ``equity[0]``.
     """
     before, after = equity[:-1], equity[1:]
-    if equity.min() > 0:
+    dust = equity[0] * _DUST
+    if equity.min() > dust:
         return after / before - 1.0
-    return np.divide(after - before, before, out=np.zeros(len(before)), where=before > 0)
+    return np.divide(after - before, before, out=np.zeros(len(before)), where=before > dust)
 
 
 def _new_york_boundaries(at: time, first_ms: int, last_ms: int) -> Indices:

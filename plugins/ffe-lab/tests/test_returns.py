@@ -77,7 +77,11 @@ def test_the_first_return_is_against_the_initial_balance_and_the_last_day_may_be
     # Closes at 12, 14, ..., 24 o'clock are seven bars, twelve more fill the next day, one is left over.
     assert daily.equity.tolist() == [100.0, 107.0, 119.0, 120.0]
     assert daily.returns.tolist() == pytest.approx([0.07, 119 / 107 - 1, 120 / 119 - 1])
-    assert [at(stamp) for stamp in daily.days] == ["Tue 2024-01-02T00:00", "Wed 2024-01-03T00:00", "Thu 2024-01-04T00:00"]
+    assert [at(stamp) for stamp in daily.days] == [
+        "Tue 2024-01-02T00:00",
+        "Wed 2024-01-03T00:00",
+        "Thu 2024-01-04T00:00",
+    ]
 
 
 @given(st.integers(1, 400), st.integers(1, 36), st.integers(0, 10_000))
