@@ -107,8 +107,8 @@ def measure(
     those instants, ``initial_balance`` what there was before the first bar. ``risk_free`` is an annual rate,
     ``exposure`` the fraction of bars with a position, ``benchmark`` float64[d] daily returns of the market on the same
     days (for Treynor), ``trials`` what the ledger knows, ``begins`` the open of the first bar (epoch milliseconds; else
-    one bar before its close). Raises ``ValueError`` for an equity that is no number, a balance that is not positive and a
-    benchmark of other days.
+    one bar before its close). Raises ``ValueError`` for an equity that is no number, a balance that is not positive and
+    a benchmark of other days.
     """
     daily = daily_equity(closes, equity, kind, initial_balance)
     fallen = drawdown(equity, initial_balance)

@@ -32,7 +32,7 @@ type Sharpes = Mapping[str, float | None]
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """``count`` distinct configurations, ``variance`` of their per-period Sharpe ratios (ddof 1) where two are known."""
+    """``count`` distinct configurations, ``variance`` of their per-period Sharpe ratios (ddof 1) if two are known."""
 
     count: int
     variance: float | None

@@ -4,11 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from ffe_lab.inference import dsr, expected_max_sharpe, min_track_record_length, psr, shape_of, sharpe_variance
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-
-from ffe_lab.inference import dsr, expected_max_sharpe, min_track_record_length, psr, shape_of, sharpe_variance
 
 SHARPES = st.floats(-1, 1)
 COUNTS = st.integers(2, 5000)

@@ -7,12 +7,6 @@ from decimal import Decimal
 import empyrical
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-from scipy import signal, stats
-
-from ffe_core import AssetKind
 from ffe_lab.drawdown import deepest_drawdown, drawdown
 from ffe_lab.inference import min_track_record_length, psr
 from ffe_lab.metrics import (
@@ -32,6 +26,12 @@ from ffe_lab.metrics import (
 from ffe_lab.returns import daily_rate
 from ffe_lab.trades import Trades
 from ffe_lab.trials import Tried
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import signal, stats
+
+from ffe_core import AssetKind
 
 HOUR, DAY = 3_600_000, 86_400_000
 START = 18_262 * DAY

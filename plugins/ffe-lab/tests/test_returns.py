@@ -6,11 +6,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pytest
+from ffe_lab.returns import MetricsBasis, daily_equity, daily_rate, day_boundaries, periods_per_year
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ffe_core import AssetKind, Timeframe
-from ffe_lab.returns import MetricsBasis, daily_equity, daily_rate, day_boundaries, periods_per_year
 
 HOUR, DAY = 3_600_000, 86_400_000
 

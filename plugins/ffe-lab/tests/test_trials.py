@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ffe_lab
 import pytest
+from ffe_lab.trials import Span, TrialLedger, Tried, digest_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-import ffe_lab
 from ffe_core import StoreError
-from ffe_lab.trials import Span, TrialLedger, Tried, digest_of
 
 YEAR = Span(0, 1000)
 
