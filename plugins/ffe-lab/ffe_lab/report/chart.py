@@ -22,6 +22,8 @@ WIDTH = 1000
 COLUMNS = 720
 #: a line of instants to label at most: more would touch each other on a phone
 LABELS = 5
+#: months between labels, the first that gives few enough is taken; the last covers every year that a clock knows
+_EVERY = (1, 2, 3, 6, *(12 * years for years in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000)))
 _TOP, _BOTTOM = 14, 22
 
 
@@ -51,11 +53,14 @@ class Frame:
         low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
         if zero:
             low, high = min(low, 0.0), max(high, 0.0)
-        air = (high - low) * 0.04 or abs(high) * 0.01 or 1.0
+        air = (high - low) * 0.04 or abs(high) * 0.01 or 0.01
+        # a level of zero that everything starts from is an edge by itself
+        low -= air * (low != 0 or high == 0 or not zero)
+        high += air * (high != 0 or not zero)
         starts, ends = ([int(course.time[at]) for course in courses if len(course)] for at in (0, -1))
         start = min(starts, default=0)
         end = max(max(ends, default=1), start + 1)
-        return cls(start, end, low - air * (low != 0 or not zero), high + air * (high != 0 or not zero), height)
+        return cls(start, end, low, high, height)
 
     def x(self, time: Times) -> Floats:
         return np.asarray(time - self.start, dtype=np.float64) * (WIDTH / (self.end - self.start))
@@ -173,11 +178,11 @@ def _is_round(step: float, digits: int) -> bool:
 def _instants(frame: Frame) -> list[tuple[float, str]]:
     """Round instants (years, months, days or hours) with their places in percent, at most :data:`LABELS`."""
     start, end = from_ms(frame.start), from_ms(frame.end)
-    for every in (1, 2, 3, 6, 12, 24, 60, 120):
-        firsts = _firsts(start, end, every)
-        if 2 <= len(firsts) <= LABELS:
-            return [(_place(frame, at), f"{at:%Y}" if every >= 12 else f"{at:%Y-%m}") for at in firsts]
-    return _evenly(frame)
+    firsts = next(found for every in _EVERY if len(found := _firsts(start, end, every)) <= LABELS)
+    if len(firsts) < 2:
+        return _evenly(frame)
+    yearly = all(at.month == 1 for at in firsts)
+    return [(_place(frame, at), f"{at:%Y}" if yearly else f"{at:%Y-%m}") for at in firsts]
 
 
 def _firsts(start: datetime, end: datetime, every: int) -> list[datetime]:

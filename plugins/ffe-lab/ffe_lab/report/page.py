@@ -10,8 +10,9 @@ from typing import Any
 
 from ffe_lab.report import pictures, tables, trade_list
 from ffe_lab.report.markup import Html, join, tag
-from ffe_lab.report.run import BUY_AND_HOLD, Run
-from ffe_lab.report.wording import day_of, name_of, number, percent
+from ffe_lab.report.run import Run
+from ffe_lab.report.told import lead, span, title_of, warnings
+from ffe_lab.report.wording import parameters
 
 _CONTENTS = {
     "against": "Baselines",
@@ -44,7 +45,7 @@ def html_report(
     """
     run = Run.of(data, candles)
     style, script = (_part(name) for name in ("page.css", "page.js"))
-    title = f"{data['asset_pair']} by {name_of(data['provider'])}"
+    title = title_of(data)
     head = [
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=_policy(style, script)),
@@ -73,57 +74,19 @@ def _hash(text: str) -> str:
 
 
 def _header(run: Run, title: str) -> Html:
-    data = run.data
-    params = ", ".join(f"{name_of(key)} {value}" for key, value in (data.get("params") or {}).items())
-    told = f"{data['timeframe']} bars, {_day(data['start'])} to {_day(data['end'])}{f'; {params}' if params else ''}"
     return tag(
         "header",
         tag("p", "Backtest", class_="kicker"),
         tag("h1", title),
-        tag("p", told, class_="span"),
-        *_banners(data),
-        tag("p", _lead(run), class_="lead"),
+        tag("p", span(run.data), class_="span"),
+        *(_banner(name, why) for name, why in warnings(run.data)),
+        tag("p", lead(run), class_="lead"),
         tag("nav", *(join([tag("a", text, href=f"#{at}"), " "]) for at, text in _CONTENTS.items()), aria_label="Parts"),
     )
 
 
-def _day(value: Any) -> str:
-    return str(value)[:10] if not isinstance(value, int) else day_of(value)
-
-
-def _banners(data: Mapping[str, Any]) -> list[Html]:
-    told = []
-    if data.get("synthetic"):
-        told.append(("SYNTHETIC", "these prices are invented; nothing here was or could have been earned"))
-    if data.get("in_sample"):
-        why = data["in_sample"]
-        told.append(("IN-SAMPLE", why if isinstance(why, str) else "the parameters were chosen on this very span"))
-    return [tag("p", tag("strong", name), f": {why}", class_="banner", role="note") for name, why in told]
-
-
-def _lead(run: Run) -> str:
-    """The run in three sentences, the last of which says what luck could have done."""
-    metrics, days = run.metrics, len(run.days)
-    total = number(metrics.get("total_return")) or 0.0
-    count = int(number(metrics.get("total_trades")) or 0)
-    told = (
-        f"{run.initial:,.2f} became {metrics['final_value']:,.2f} ({percent(total)}) in {days:,} days with {count:,} "
-        f"{'trade' if count == 1 else 'trades'}, after {metrics['total_fees']:,.2f} of fees."
-    )
-    held = number(run.baselines.get(BUY_AND_HOLD, {}).get("total_return"))
-    if held is not None:
-        told += f" Buying at the start and holding would have made {percent(held)}."
-    return told + _luck(run.intervals.get("total_return"))
-
-
-def _luck(interval: Sequence[float] | None) -> str:
-    ends = [number(end) for end in interval or ()]
-    if len(ends) != 2 or ends[0] is None or ends[1] is None:
-        return " No interval was computed, so nothing here says how much of it is luck."
-    told = f" The 95 % interval of the return reaches from {percent(ends[0])} to {percent(ends[1])}"
-    if ends[0] <= 0 <= ends[1]:
-        return f"{told}: zero lies within it, so luck alone would do as an explanation."
-    return f"{told}: zero does not lie within it."
+def _banner(name: str, why: str) -> Html:
+    return tag("p", tag("strong", name), f": {why}", class_="banner", role="note")
 
 
 def _sections(run: Run, decisions: Sequence[Mapping[str, Any]]) -> list[Html]:
@@ -136,7 +99,7 @@ def _sections(run: Run, decisions: Sequence[Mapping[str, Any]]) -> list[Html]:
             "end": data["end"],
             "fingerprint": data["fingerprint"],
         },
-        "Provider": {"name": data["provider"], "parameters": data.get("params") or None},
+        "Provider": {"name": data["provider"], "parameters": parameters(data)},
         "How the metrics are computed": data["metrics_basis"],
     }
     if data.get("hindsight"):

@@ -121,7 +121,7 @@ def every_metric(run: Run) -> list[Html]:
 
 
 def _group(run: Run, title: str, figures: Sequence[Figure]) -> Html:
-    head = tag("tr", *(tag("th", name, scope="col") for name in ("Metric", "Value", "95 % interval")))
+    head = tag("tr", *(tag("th", name, scope="col") for name in ("Metric", "Value")))
     return tag(
         "table",
         tag("caption", title),
@@ -137,9 +137,8 @@ def _metric(run: Run, figure: Figure) -> Html:
     why = reason_missing(figure.key, run.data, len(run.days)) if missing else figure.meaning
     name = tag("th", figure.label, tag("small", why) if why else None, scope="row")
     interval = between(figure.key, run.intervals.get(figure.key))
-    return tag(
-        "tr", name, tag("td", worded(figure.key, value), class_="missing" if missing else None), tag("td", interval)
-    )
+    below = None if interval is None else tag("small", f"95 % {interval}")
+    return tag("tr", name, tag("td", worded(figure.key, value), below, class_="missing" if missing else None))
 
 
 def assumptions(run: Run) -> Html:

@@ -112,7 +112,9 @@ def worded(key: str, value: Any) -> str:
         return f"{amount:,.2f}"
     if figure.unit in (FRACTION, SHARE):
         return percent(amount, sign=figure.unit == FRACTION)
-    return f"{amount:,.2f}" if figure.unit == RATIO else f"{amount:,.0f}"
+    if figure.unit == RATIO:
+        return f"{amount:,.2f}"
+    return f"{amount:,.0f}{' bars' if figure.unit == BARS else ''}"
 
 
 def between(key: str, interval: Any) -> str | None:
@@ -160,6 +162,11 @@ def minute_of(ms: int) -> str:
 def price(value: Any) -> str:
     amount = number(value)
     return NOT_SHOWN if amount is None else format_price(amount)
+
+
+def parameters(data: Mapping[str, Any]) -> str:
+    """The provider's parameters on one line, empty where there are none."""
+    return ", ".join(f"{name_of(key)} {value}" for key, value in (data.get("params") or {}).items())
 
 
 def name_of(key: object) -> str:
