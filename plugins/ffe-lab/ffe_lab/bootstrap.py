@@ -1,0 +1,149 @@
+"""How far a result could have been another one: the stationary bootstrap of daily returns.
+
+Politis and Romano, "The Stationary Bootstrap", Journal of the American Statistical Association 89, 1994: blocks of
+consecutive days begin anywhere, have geometrically distributed lengths and wrap around the end, so that the resampled
+series is stationary and keeps what follows upon what within a block.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ffe_core import AssetKind
+from ffe_lab.metrics import FEWEST_DAYS
+from ffe_lab.returns import daily_rate, periods_per_year
+
+type Floats = NDArray[np.float64]
+type Indices = NDArray[np.int64]
+
+RESAMPLES = 2000
+CONFIDENCE = 0.95
+#: values of a chunk of paths: what is drawn does not depend on it
+_CHUNK = 1 << 15
+_FLAT = 1e-12
+
+
+class Interval(NamedTuple):
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """Percentile intervals; ``None`` for fewer than ``metrics.FEWEST_DAYS`` days and where a measure does not exist.
+
+    ``max_drawdown`` is on daily equity, so it may lie a little under the one on bars.
+    """
+
+    total_return: Interval | None
+    sharpe: Interval | None
+    max_drawdown: Interval | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resampled:
+    """Measures of each path, float64[resamples]: fractions, Sharpe annualised and NaN where a path does not vary."""
+
+    total_return: Floats
+    sharpe: Floats
+    max_drawdown: Floats
+
+
+def mean_block(days: int) -> int:
+    """ceil(days^(1/3)): how many days a block has on average."""
+    length = max(1, round(math.cbrt(days)))
+    return length if length**3 >= days else length + 1
+
+
+def intervals(
+    returns: Floats,
+    kind: AssetKind,
+    risk_free: float = 0.0,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    confidence: float = CONFIDENCE,
+) -> Intervals:
+    """Where total return, Sharpe ratio and largest drawdown lie in ``confidence`` of all resampled histories.
+
+    ``returns`` float64[d] simple daily returns, fractions; the same ``seed`` gives the same interval. Percentiles are
+    interpolated linearly. Sharpe as in ``metrics.sharpe_ratio``.
+    """
+    if len(returns) < FEWEST_DAYS:
+        return Intervals(None, None, None)
+    found = resample(returns, kind, risk_free, resamples=resamples, seed=seed)
+    return Intervals(
+        _interval(found.total_return, confidence),
+        _interval(found.sharpe, confidence),
+        _interval(found.max_drawdown, confidence),
+    )
+
+
+def resample(
+    returns: Floats, kind: AssetKind, risk_free: float = 0.0, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Resampled:
+    """The measures of ``resamples`` histories of the same length, drawn in blocks of ``mean_block`` days on average.
+
+    Takes memory for a few paths at a time. Raises ``ValueError`` for no return or no resample.
+    """
+    if not len(returns) or resamples < 1:
+        raise ValueError(f"{len(returns)} returns cannot be resampled {resamples} times")
+    periods = periods_per_year(kind)
+    rate, root = daily_rate(risk_free, periods), math.sqrt(periods)
+    made = [_measures(returns[index], rate, root) for index in paths(len(returns), resamples=resamples, seed=seed)]
+    total, sharpe, fallen = (np.concatenate(parts) for parts in zip(*made, strict=True))
+    return Resampled(total, sharpe, fallen)
+
+
+def paths(days: int, *, block: int | None = None, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[Indices]:
+    """Which day stands where: int64[k, days] for k paths at a time, ``resamples`` in all.
+
+    A day begins a new block with probability 1 / ``block`` (``mean_block`` if not given) at any day alike; else it is
+    the one after, and after the last comes the first.
+    """
+    rng = np.random.Generator(np.random.Philox(key=seed))
+    begins = 1.0 / (block or mean_block(days))
+    rows = max(1, _CHUNK // days)
+    for first in range(0, resamples, rows):
+        yield _blocks(rng.random((min(rows, resamples - first), days)), begins)
+
+
+def _blocks(drawn: Floats, begins: float) -> Indices:
+    days = drawn.shape[1]
+    # One number does both: whether a block begins, and, as what is below the threshold is uniform again, where.
+    starts = np.minimum((drawn * (days / begins)).astype(np.int64), days - 1)
+    starts[:, 0] = (drawn[:, 0] * days).astype(np.int64)
+    new = drawn < begins
+    new[:, 0] = True
+    position = np.arange(days)
+    latest = np.maximum.accumulate(np.where(new, position, 0), axis=1)
+    index: Indices = np.take_along_axis(starts, latest, axis=1) + (position - latest)
+    index[index >= days] -= days
+    return index
+
+
+def _measures(paths_of: Floats, rate: float, root: float) -> tuple[Floats, Floats, Floats]:
+    deviation = paths_of.std(axis=1, ddof=1) if paths_of.shape[1] > 1 else np.zeros(len(paths_of))
+    varies = deviation > _FLAT * np.abs(paths_of).max(axis=1)
+    sharpe = np.full(len(paths_of), np.nan)
+    np.divide(paths_of.mean(axis=1) - rate, deviation, out=sharpe, where=varies)
+    # Growth beyond what a float holds is infinite here and left out of the interval.
+    with np.errstate(over="ignore", invalid="ignore"):
+        # What is lost stays lost: two days that each lose more than everything do not make a gain.
+        growth = np.cumprod(np.maximum(1.0 + paths_of, 0.0), axis=1)
+        peaks = np.maximum(np.maximum.accumulate(growth, axis=1), 1.0)
+        return growth[:, -1] - 1.0, sharpe * root, (1.0 - growth / peaks).max(axis=1)
+
+
+def _interval(values: Floats, confidence: float) -> Interval | None:
+    present = values[np.isfinite(values)]
+    if not len(present):
+        return None
+    low, high = np.quantile(present, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(float(low), float(high))
