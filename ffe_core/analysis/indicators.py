@@ -17,15 +17,17 @@ Every function raises ``ValueError`` for a period that makes no sense and for co
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from types import FunctionType
+from pathlib import Path
+from types import FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ffe_core.analysis import kernels
+from ffe_core.analysis import batches, kernels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,7 +140,12 @@ def adx(
 def standard_set(bars: Bars, *, compiled: bool = False) -> Standard:
     """Every column of the standard set at once; the same bits as the single functions give."""
     columns = (bars.high, bars.low, bars.close)
-    return Standard(*_run("standard_batch", columns, (), len(Standard._fields), compiled))
+    if not compiled:
+        return Standard(*_run("standard_batch", columns, (), len(Standard._fields), compiled))
+    import numpy as np
+
+    scratch = np.empty((batches.SCRATCH, batches.BLOCK))
+    return Standard(*_run("standard_blocks", columns, (scratch,), len(Standard._fields), compiled))
 
 
 def standard_sets(many: Sequence[Bars], *, compiled: bool = False) -> list[Standard]:
@@ -166,7 +173,7 @@ class StandardState:
     The bits are those of ``standard_set`` over the same bars. One object belongs to one series and one thread.
     """
 
-    __slots__ = ("_closes", "_filled", "_state", "_step", "bars")
+    __slots__ = ("_closes", "_filled", "_seen", "_state", "_step", "bars")
 
     def __init__(self, *, compiled: bool = False) -> None:
         #: bars taken in so far
@@ -179,6 +186,7 @@ class StandardState:
             import numpy as np
 
             self._closes = np.zeros(_CAPACITY)
+        self._seen = _frozen(self._closes) if compiled else self._closes
 
     def update(self, open: float, high: float, low: float, close: float) -> Standard:  # noqa: A002
         """Take in one complete bar; the values at its close, NaN during warm-up. Nothing in the set reads the open."""
@@ -187,7 +195,7 @@ class StandardState:
             self._filled = _LOOKBACK
         self._closes[self._filled] = close
         self.bars += 1
-        self._state, row = self._step(self._state, self.bars, self._closes, self._filled, high, low)
+        self._state, row = self._step(self._state, self.bars, self._seen, self._filled, high, low)
         self._filled += 1
         return Standard(*row)
 
@@ -205,6 +213,7 @@ def warm_up() -> None:
     column = array("d", [1.0, 2.0, 1.5])
     for name, (inputs, parameters, width) in _SHAPES.items():
         _run(name, (column,) * inputs, parameters, width, compiled=True)
+    standard_set(SimpleNamespace(high=column, low=column, close=column), compiled=True)
     StandardState(compiled=True).update(1.0, 1.0, 1.0, 1.0)
 
 
@@ -216,7 +225,6 @@ _SHAPES: dict[str, tuple[int, tuple[float, ...], int]] = {
     "bollinger_batch": (1, (2, 2.0), 3),
     "atr_batch": (3, (2,), 1),
     "adx_batch": (3, (2,), 3),
-    "standard_batch": (3, (), len(Standard._fields)),
 }
 
 
@@ -227,7 +235,7 @@ def _at_least(smallest: int, **periods: int) -> None:
 
 
 def _run(
-    name: str, columns: tuple[Floats, ...], parameters: tuple[float, ...], width: int, compiled: bool
+    name: str, columns: tuple[Floats, ...], parameters: tuple[Any, ...], width: int, compiled: bool
 ) -> list[Floats]:
     """The ``width`` output columns of the batch kernel ``name``."""
     rows = len(columns[0])
@@ -243,7 +251,7 @@ def _run(
 
 
 def _run_compiled(
-    kernel: Callable[..., Any], columns: tuple[Floats, ...], parameters: tuple[float, ...], width: int
+    kernel: Callable[..., Any], columns: tuple[Floats, ...], parameters: tuple[Any, ...], width: int
 ) -> list[Floats]:
     import numpy as np
 
@@ -276,7 +284,8 @@ def _frozen(values: Floats) -> NDArray[np.float64]:
 
 
 def _kernel(name: str, *, compiled: bool) -> Callable[..., Any]:
-    kernel: Callable[..., Any] = _machine_code()[name] if compiled else getattr(kernels, name)
+    # The loops' module has the steps, too, as it calls them.
+    kernel: Callable[..., Any] = _machine_code()[name] if compiled else getattr(batches, name)
     return kernel
 
 
@@ -287,14 +296,25 @@ def _machine_code() -> dict[str, Any]:
 
     # Without fast-math the compiler keeps every rounding where the source has it. Divisors are checked in the source.
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    names: dict[str, Any] = dict(vars(kernels))
-    for kernel in kernels.KERNELS:
+    names: dict[str, Any] = vars(kernels) | vars(batches)
+    version = _version()
+    for kernel in (*kernels.STEPS, *batches.BATCHES, *batches.BLOCKS):
         copy = FunctionType(kernel.__code__, names, kernel.__name__)
+        # The compiler's cache goes by the file of a function alone, and a loop holds the steps of another file.
+        copy.__qualname__ = f"{kernel.__name__}_{version}"
         # Inside its loop a step keeps its state in registers: called, it would take half as long again.
-        options["forceinline"] = kernel not in kernels.ENTRY_POINTS
+        options["forceinline"] = kernel in kernels.STEPS and kernel is not kernels.standard_step
         try:
             names[kernel.__name__] = numba.njit(cache=True, **options)(copy)
         except RuntimeError:
             # Neither the package's folder nor the user's can be written to: compile in every process instead.
             names[kernel.__name__] = numba.njit(**options)(copy)
     return names
+
+
+def _version() -> str:
+    """Digest of the sources that are compiled together."""
+    digest = hashlib.sha256()
+    for module in (kernels, batches):
+        digest.update(Path(str(module.__file__)).read_bytes())
+    return digest.hexdigest()[:12]

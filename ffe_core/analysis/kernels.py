@@ -1,9 +1,9 @@
 """The arithmetic of the standard indicators: for each, one step that takes one bar and an explicit state.
 
 Nothing here knows whether it runs in the interpreter or in machine code: ``indicators`` calls these very functions for
-a single cold command and compiles the same source for long-lived processes. So a batch (the step in a loop), a live
-update (the step once), a back-test and a paper run give the same bits. That is also why there is no NumPy, no
-``sum``, no ``max`` and no clever vector form here: only scalar IEEE operations in a written order.
+a single cold command and compiles the same source for long-lived processes. So whole columns (``batches``), a live
+update (the step once), a back-test and a paper run give the same bits. That is also why there is no NumPy, no ``sum``,
+no ``max`` and no clever vector form here: only scalar IEEE operations in a written order.
 
 Conventions of every step: ``state`` starts as the matching ``*_START``; ``seen`` counts the values so far, this one
 included, so that no state needs a counter of its own; the result is the next state and the value, NaN during warm-up.
@@ -21,15 +21,18 @@ from collections.abc import MutableSequence, Sequence
 
 type Floats = Sequence[float]
 #: the output: one row for each column of values, a list of lists or an array of two dimensions
-type Columns = Sequence[MutableSequence[float]]
+type Column = MutableSequence[float]
+type Columns = Sequence[Column]
 type Triple = tuple[float, float, float]
 
 #: the sum of the values while warming up, their mean from then on
 type Average = float
 #: sum of the window, what rounding took from that sum
 type Sma = tuple[float, float]
-#: the mean, squared deviations of the window, their largest value and bars since they were last taken afresh, last mean
-type Bollinger = tuple[Sma, float, float, int, float]
+#: squared deviations of the window, their largest value and bars since they were last taken afresh
+type Spread = tuple[float, float, int]
+#: the mean, the squared deviations, last mean
+type Bollinger = tuple[Sma, Spread, float]
 #: last close, mean gain, mean loss
 type Rsi = tuple[float, Average, Average]
 #: fast mean, slow mean, signal
@@ -37,7 +40,7 @@ type Macd = tuple[Average, Average, Average]
 #: last close, mean of true ranges
 type Atr = tuple[float, Average]
 #: last high, low and close, smoothed +DM, -DM and true range, mean of DX
-type Adx = tuple[float, float, float, float, float, float, Average]
+type Adx = tuple[float, float, float, Triple, Average]
 type StandardStates = tuple[Rsi, Macd, Bollinger, Sma, Average, Atr, Adx]
 
 NAN = math.nan
@@ -46,11 +49,11 @@ FAR_BELOW = 2.0**-20
 
 AVERAGE_START: Average = 0.0
 SMA_START: Sma = (0.0, 0.0)
-BOLLINGER_START: Bollinger = (SMA_START, 0.0, 0.0, 0, 0.0)
+BOLLINGER_START: Bollinger = (SMA_START, (0.0, 0.0, 0), 0.0)
 RSI_START: Rsi = (0.0, AVERAGE_START, AVERAGE_START)
 MACD_START: Macd = (AVERAGE_START, AVERAGE_START, AVERAGE_START)
 ATR_START: Atr = (0.0, AVERAGE_START)
-ADX_START: Adx = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, AVERAGE_START)
+ADX_START: Adx = (0.0, 0.0, 0.0, (0.0, 0.0, 0.0), AVERAGE_START)
 STANDARD_START: StandardStates = (
     RSI_START,
     MACD_START,
@@ -85,6 +88,13 @@ def exact_sum(a: float, b: float) -> tuple[float, float]:
     return total, (a - (total - part)) + (b - part)
 
 
+def add_to(state: Sma, value: float) -> Sma:
+    """``value`` added to a sum that never drifts."""
+    total, rest = state
+    total, lost = exact_sum(total, value)
+    return total, rest + lost
+
+
 def sma_step(state: Sma, seen: int, values: Floats, i: int, period: int) -> tuple[Sma, float]:
     """Plain mean of ``values[i - period + 1 .. i]``; ``values[i - period]`` must still be there once it is full.
 
@@ -97,8 +107,7 @@ def sma_step(state: Sma, seen: int, values: Floats, i: int, period: int) -> tupl
     if seen > period:
         value, lost = exact_sum(value, -values[i - period])
         rest += lost
-    total, lost = exact_sum(total, value)
-    rest += lost
+    total, rest = add_to((total, rest), value)
     return (total, rest), ((total + rest) / period if seen >= period else NAN)
 
 
@@ -119,6 +128,32 @@ def squared_deviations(values: Floats, i: int, period: int) -> float:
     return spread if spread > 0.0 else 0.0
 
 
+def spread_change(value: float, gone: float, mean: float, last_mean: float) -> float:
+    """What the sum of squared deviations gains when ``value`` comes and ``gone`` leaves."""
+    return (value - gone) * ((value - mean) + (gone - last_mean))
+
+
+def spread_step(state: Spread, seen: int, change: float, values: Floats, i: int, period: int) -> Spread:
+    """The squared deviations of the window that ends at ``i``: carried on by ``change``, or taken afresh.
+
+    The rounding of what is carried is small against the largest value it has had, so it is taken afresh when it has
+    fallen far below that, and now and then anyway.
+    """
+    spread, peak, age = state
+    spread += change
+    age += 1
+    if seen == period or age == FRESH_FOR or spread < peak * FAR_BELOW:
+        spread = squared_deviations(values, i, period)
+        peak = spread
+        age = 0
+    return spread, spread if spread > peak else peak, age
+
+
+def band_width(spread: float, period: int, deviations: float) -> float:
+    """``deviations`` population deviations."""
+    return math.sqrt(spread / period) * deviations
+
+
 def bollinger_step(
     state: Bollinger, seen: int, values: Floats, i: int, period: int, deviations: float
 ) -> tuple[Bollinger, Triple]:
@@ -126,26 +161,26 @@ def bollinger_step(
 
     The mean of squares less the square of the mean cancels away on prices far from zero, and leaves a market that has
     gone flat with the noise of its past as a band. So the squared deviations themselves are carried from window to
-    window (Welford 1962, with one value leaving for each that comes). Their rounding is small against the largest
-    value they have had, so they are taken afresh when they have fallen far below it, and now and then anyway.
+    window (Welford 1962, with one value leaving for each that comes).
     """
-    sma, spread, peak, age, last_mean = state
+    sma, spread, last_mean = state
     sma, mean = sma_step(sma, seen, values, i, period)
     if seen < period:
-        return (sma, spread, peak, age, last_mean), (NAN, NAN, NAN)
-    if seen > period:
-        value = values[i]
-        gone = values[i - period]
-        spread += (value - gone) * ((value - mean) + (gone - last_mean))
-        age += 1
-    if seen == period or age == FRESH_FOR or spread < peak * FAR_BELOW:
-        spread = squared_deviations(values, i, period)
-        peak = spread
-        age = 0
-    if spread > peak:
-        peak = spread
-    width = math.sqrt(spread / period) * deviations
-    return (sma, spread, peak, age, mean), (mean + width, mean, mean - width)
+        return (sma, spread, last_mean), (NAN, NAN, NAN)
+    change = spread_change(values[i], values[i - period], mean, last_mean) if seen > period else 0.0
+    spread = spread_step(spread, seen, change, values, i, period)
+    width = band_width(spread[0], period, deviations)
+    return (sma, spread, mean), (mean + width, mean, mean - width)
+
+
+def gain_and_loss(change: float) -> tuple[float, float]:
+    if change > 0.0:
+        return change, 0.0
+    return 0.0, -change if change < 0.0 else 0.0
+
+
+def percent_of(part: float, whole: float) -> float:
+    return 100.0 * (part / whole) if whole > 0.0 else 0.0
 
 
 def rsi_step(state: Rsi, seen: int, close: float, period: int) -> tuple[Rsi, float]:
@@ -153,13 +188,10 @@ def rsi_step(state: Rsi, seen: int, close: float, period: int) -> tuple[Rsi, flo
     previous, gains, losses = state
     if seen == 1:
         return (close, gains, losses), NAN
-    change = close - previous
-    gains, gain = wilder_step(gains, seen - 1, change if change > 0.0 else 0.0, period)
-    losses, loss = wilder_step(losses, seen - 1, -change if change < 0.0 else 0.0, period)
-    if seen <= period:
-        return (close, gains, losses), NAN
-    moved = gain + loss
-    return (close, gains, losses), (100.0 * (gain / moved) if moved > 0.0 else 0.0)
+    gain, loss = gain_and_loss(close - previous)
+    gains, gain = wilder_step(gains, seen - 1, gain, period)
+    losses, loss = wilder_step(losses, seen - 1, loss, period)
+    return (close, gains, losses), (percent_of(gain, gain + loss) if seen > period else NAN)
 
 
 def macd_step(state: Macd, seen: int, close: float, fast: int, slow: int, signal: int) -> tuple[Macd, Triple]:
@@ -200,36 +232,46 @@ def atr_step(state: Atr, seen: int, high: float, low: float, close: float, perio
     return (close, ranges), value
 
 
+def directional_moves(up: float, down: float) -> tuple[float, float]:
+    """``(+DM, -DM)``: how far the bar reaches past the last one, on the side where it does so by more."""
+    if (up > down) & (up > 0.0):
+        return up, 0.0
+    return 0.0, down if (down > up) & (down > 0.0) else 0.0
+
+
+def movement_step(sums: Triple, seen: int, plus: float, minus: float, width: float, period: int) -> Triple:
+    """Wilder's smoothed +DM, -DM and true range: sums that later lose their own share for each value that comes."""
+    rising, falling, ranges = sums
+    if seen > period:
+        weight = 1.0 / period
+        rising -= rising * weight
+        falling -= falling * weight
+        ranges -= ranges * weight
+    return rising + plus, falling + minus, ranges + width
+
+
 def adx_step(state: Adx, seen: int, high: float, low: float, close: float, period: int) -> tuple[Adx, Triple]:
     """``(adx, plus_di, minus_di)``, each 0-100 and each with its own first bar.
 
     A bar without any range leaves the directional indicators at 0 and the ADX where it was.
     """
-    last_high, last_low, last_close, plus, minus, ranges, strengths = state
+    last_high, last_low, last_close, sums, strengths = state
     if seen == 1:
-        return (high, low, close, plus, minus, ranges, strengths), (NAN, NAN, NAN)
-    up = high - last_high
-    down = last_low - low
-    if seen > period:
-        weight = 1.0 / period
-        plus -= plus * weight
-        minus -= minus * weight
-        ranges -= ranges * weight
-    plus += up if (up > down) & (up > 0.0) else 0.0
-    minus += down if (down > up) & (down > 0.0) else 0.0
-    ranges += true_range(high, low, last_close)
+        return (high, low, close, sums, strengths), (NAN, NAN, NAN)
+    plus, minus = directional_moves(high - last_high, last_low - low)
+    sums = movement_step(sums, seen, plus, minus, true_range(high, low, last_close), period)
     if seen <= period:
-        return (high, low, close, plus, minus, ranges, strengths), (NAN, NAN, NAN)
-    plus_di = 100.0 * (plus / ranges) if ranges > 0.0 else 0.0
-    minus_di = 100.0 * (minus / ranges) if ranges > 0.0 else 0.0
+        return (high, low, close, sums, strengths), (NAN, NAN, NAN)
+    plus_di = percent_of(sums[0], sums[2])
+    minus_di = percent_of(sums[1], sums[2])
     both = plus_di + minus_di
     adx = strengths
     if both > 0.0:
-        strengths, adx = wilder_step(strengths, seen - period, 100.0 * (abs(plus_di - minus_di) / both), period)
+        strengths, adx = wilder_step(strengths, seen - period, percent_of(abs(plus_di - minus_di), both), period)
     elif seen <= 2 * period:
         # During warm-up a bar without direction still takes its place in the first mean.
         strengths, adx = wilder_step(strengths, seen - period, 0.0, period)
-    return (high, low, close, plus, minus, ranges, strengths), (adx, plus_di, minus_di)
+    return (high, low, close, sums, strengths), (adx, plus_di, minus_di)
 
 
 def standard_step(
@@ -257,97 +299,26 @@ def standard_step(
     )
 
 
-def ema_batch(values: Floats, period: int, out: Columns) -> None:
-    column = out[0]
-    state = AVERAGE_START
-    for i in range(len(values)):
-        state, column[i] = ema_step(state, i + 1, values[i], period)
-
-
-def sma_batch(values: Floats, period: int, out: Columns) -> None:
-    column = out[0]
-    state = SMA_START
-    for i in range(len(values)):
-        state, column[i] = sma_step(state, i + 1, values, i, period)
-
-
-def rsi_batch(values: Floats, period: int, out: Columns) -> None:
-    column = out[0]
-    state = RSI_START
-    for i in range(len(values)):
-        state, column[i] = rsi_step(state, i + 1, values[i], period)
-
-
-def macd_batch(values: Floats, fast: int, slow: int, signal: int, out: Columns) -> None:
-    lines, signals, histograms = out[0], out[1], out[2]
-    state = MACD_START
-    for i in range(len(values)):
-        state, (lines[i], signals[i], histograms[i]) = macd_step(state, i + 1, values[i], fast, slow, signal)
-
-
-def bollinger_batch(values: Floats, period: int, deviations: float, out: Columns) -> None:
-    upper, middle, lower = out[0], out[1], out[2]
-    state = BOLLINGER_START
-    for i in range(len(values)):
-        state, (upper[i], middle[i], lower[i]) = bollinger_step(state, i + 1, values, i, period, deviations)
-
-
-def atr_batch(high: Floats, low: Floats, close: Floats, period: int, out: Columns) -> None:
-    column = out[0]
-    state = ATR_START
-    for i in range(len(close)):
-        state, column[i] = atr_step(state, i + 1, high[i], low[i], close[i], period)
-
-
-def adx_batch(high: Floats, low: Floats, close: Floats, period: int, out: Columns) -> None:
-    strength, plus_di, minus_di = out[0], out[1], out[2]
-    state = ADX_START
-    for i in range(len(close)):
-        state, (strength[i], plus_di[i], minus_di[i]) = adx_step(state, i + 1, high[i], low[i], close[i], period)
-
-
-def standard_batch(high: Floats, low: Floats, close: Floats, out: Columns) -> None:
-    """Fills ``out`` with the columns of the standard set.
-
-    RSI, MACD, ATR and EMA do little but wait for their own last value, so they share a pass and wait together (a
-    quarter less time in all). The others keep the processor busy alone: sharing would only cost them registers.
-    """
-    rsis, lines, signals, histograms, ranges, means = out[0], out[1], out[2], out[3], out[10], out[12]
-    rsi, macd, atr, ema = RSI_START, MACD_START, ATR_START, AVERAGE_START
-    for i in range(len(close)):
-        rsi, rsis[i] = rsi_step(rsi, i + 1, close[i], 14)
-        macd, (lines[i], signals[i], histograms[i]) = macd_step(macd, i + 1, close[i], 12, 26, 9)
-        atr, ranges[i] = atr_step(atr, i + 1, high[i], low[i], close[i], 14)
-        ema, means[i] = ema_step(ema, i + 1, close[i], 20)
-    bollinger_batch(close, 20, 2.0, out[4:7])
-    adx_batch(high, low, close, 14, out[7:10])
-    sma_batch(close, 50, out[11:12])
-
-
-#: what is called from outside
-ENTRY_POINTS = (
-    standard_step,
-    ema_batch,
-    sma_batch,
-    rsi_batch,
-    macd_batch,
-    bollinger_batch,
-    atr_batch,
-    adx_batch,
-    standard_batch,
-)
 #: every function above, callees before callers: the order in which they are compiled
-KERNELS = (
+STEPS = (
     ema_step,
     wilder_step,
     exact_sum,
+    add_to,
     sma_step,
     squared_deviations,
+    spread_change,
+    spread_step,
+    band_width,
     bollinger_step,
+    gain_and_loss,
+    percent_of,
     rsi_step,
     macd_step,
     true_range,
     atr_step,
+    directional_moves,
+    movement_step,
     adx_step,
-    *ENTRY_POINTS,
+    standard_step,
 )

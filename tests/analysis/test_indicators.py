@@ -8,6 +8,7 @@ import sys
 from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 import ffe_core
 from ffe_core.analysis import indicators
+from ffe_core.analysis.indicators import Bars
 from ffe_core.domain.market import Candles
 from tests.analysis.series import bars_from, walk_of
 
@@ -192,6 +194,27 @@ def test_plain_and_compiled_give_the_same_bits(closes: list[float]) -> None:
         assert bits(getattr(plain, name)) == bits(getattr(fast, name)), name
 
 
+def troubled(rows: int) -> Bars:
+    """Wild swings, then a glitch, a dead flat stretch without any range, and a calm end."""
+    closes = walk_of(rows, start=1e6, volatility=0.05, seed=rows)
+    third = rows // 3
+    closes[third : 2 * third] = [3.3] * third
+    closes[third - 5 : third] = [1e12] * min(5, third)
+    high = [price if price == 3.3 else price * 1.01 for price in closes]
+    low = [price if price == 3.3 else price * 0.98 for price in closes]
+    return SimpleNamespace(open=closes, high=high, low=low, close=closes)
+
+
+@pytest.mark.parametrize("rows", [63, 64, 65, 1087, 1088, 1089, 2112, 2500])
+def test_a_long_series_in_machine_code_has_the_bits_of_its_steps(rows: int) -> None:
+    bars = troubled(rows)
+    plain = indicators.standard_set(bars)
+    fast = indicators.standard_set(bars, compiled=True)
+
+    for name in NAMES:
+        assert bits(getattr(plain, name)) == bits(getattr(fast, name)), name
+
+
 @settings(max_examples=30, deadline=None)
 @given(prices, st.booleans())
 def test_one_bar_at_a_time_gives_the_same_bits_as_the_whole_series(closes: list[float], compiled: bool) -> None:
@@ -314,6 +337,13 @@ def test_machine_code_is_made_without_a_cache_where_nothing_can_be_written(monke
     compiled = indicators._machine_code.__wrapped__()
 
     assert compiled["true_range"](3.0, 1.0, 0.5) == 2.5
+
+
+def test_machine_code_of_other_source_is_never_taken_for_this(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = indicators._machine_code()["standard_blocks"].py_func.__qualname__
+    monkeypatch.setattr(indicators.kernels, "__file__", __file__)
+
+    assert indicators._machine_code.__wrapped__()["standard_blocks"].py_func.__qualname__ != name
 
 
 def test_a_cold_command_imports_nothing_heavy() -> None:

@@ -1,0 +1,285 @@
+"""The loops around ``kernels``: each step over a whole column, and the standard set of a long one block by block.
+
+What ``kernels`` says of itself holds here: scalar operations in a written order, run by the interpreter or as machine
+code. ``standard_blocks`` alone is meant for machine code only.
+"""
+
+from __future__ import annotations
+
+from ffe_core.analysis.kernels import (
+    ADX_START,
+    ATR_START,
+    AVERAGE_START,
+    BOLLINGER_START,
+    MACD_START,
+    RSI_START,
+    SMA_START,
+    STANDARD_START,
+    Column,
+    Columns,
+    Floats,
+    StandardStates,
+    add_to,
+    adx_step,
+    atr_step,
+    band_width,
+    bollinger_step,
+    directional_moves,
+    ema_step,
+    exact_sum,
+    gain_and_loss,
+    macd_step,
+    movement_step,
+    percent_of,
+    rsi_step,
+    sma_step,
+    spread_change,
+    spread_step,
+    standard_step,
+    true_range,
+    wilder_step,
+)
+
+#: bars in a block; its working columns fit into a processor's second cache
+BLOCK = 1024
+#: working columns of a block
+SCRATCH = 6
+#: bars after which every indicator of the standard set has its first value, and every window is full
+WARM = 64
+NO_DIRECTION = -1.0
+
+
+def ema_batch(values: Floats, period: int, out: Columns) -> None:
+    column = out[0]
+    state = AVERAGE_START
+    for i in range(len(values)):
+        state, column[i] = ema_step(state, i + 1, values[i], period)
+
+
+def sma_batch(values: Floats, period: int, out: Columns) -> None:
+    column = out[0]
+    state = SMA_START
+    for i in range(len(values)):
+        state, column[i] = sma_step(state, i + 1, values, i, period)
+
+
+def rsi_batch(values: Floats, period: int, out: Columns) -> None:
+    column = out[0]
+    state = RSI_START
+    for i in range(len(values)):
+        state, column[i] = rsi_step(state, i + 1, values[i], period)
+
+
+def macd_batch(values: Floats, fast: int, slow: int, signal: int, out: Columns) -> None:
+    lines, signals, histograms = out[0], out[1], out[2]
+    state = MACD_START
+    for i in range(len(values)):
+        state, (lines[i], signals[i], histograms[i]) = macd_step(state, i + 1, values[i], fast, slow, signal)
+
+
+def bollinger_batch(values: Floats, period: int, deviations: float, out: Columns) -> None:
+    upper, middle, lower = out[0], out[1], out[2]
+    state = BOLLINGER_START
+    for i in range(len(values)):
+        state, (upper[i], middle[i], lower[i]) = bollinger_step(state, i + 1, values, i, period, deviations)
+
+
+def atr_batch(high: Floats, low: Floats, close: Floats, period: int, out: Columns) -> None:
+    column = out[0]
+    state = ATR_START
+    for i in range(len(close)):
+        state, column[i] = atr_step(state, i + 1, high[i], low[i], close[i], period)
+
+
+def adx_batch(high: Floats, low: Floats, close: Floats, period: int, out: Columns) -> None:
+    strength, plus_di, minus_di = out[0], out[1], out[2]
+    state = ADX_START
+    for i in range(len(close)):
+        state, (strength[i], plus_di[i], minus_di[i]) = adx_step(state, i + 1, high[i], low[i], close[i], period)
+
+
+def standard_batch(high: Floats, low: Floats, close: Floats, out: Columns) -> StandardStates:
+    """Fills ``out`` with the columns of the standard set, step by step; the state after them."""
+    rsis, lines, signals, histograms, upper, middle, lower = out[0], out[1], out[2], out[3], out[4], out[5], out[6]
+    strengths, plus_di, minus_di, atrs, slow_means, means = out[7], out[8], out[9], out[10], out[11], out[12]
+    state = STANDARD_START
+    for i in range(len(close)):
+        state, row = standard_step(state, i + 1, close, i, high[i], low[i])
+        rsis[i], lines[i], signals[i], histograms[i], upper[i], middle[i], lower[i] = row[:7]
+        strengths[i], plus_di[i], minus_di[i], atrs[i], slow_means[i], means[i] = row[7:]
+    return state
+
+
+def standard_blocks(high: Floats, low: Floats, close: Floats, scratch: Columns, out: Columns) -> None:
+    """``standard_batch`` as machine code: block by block, each kind of work in a loop of its own.
+
+    What looks at a bar and an earlier one only, and what makes results of smoothed values (the divisions, the square
+    root), the processor does for four bars at once. What goes on from its own last value cannot be done so; there
+    several indicators share a loop and wait together. The order of operations is that of the steps, hence the bits
+    are; the first bars, in which indicators warm up, go step by step. Columns are arrays, whose slices are views;
+    those of ``scratch`` may be longer than a block is.
+    """
+    state = standard_batch(high[:WARM], low[:WARM], close[:WARM], out)
+    one, two, three, four, five, six = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], scratch[5]
+    for a in range(WARM, len(close), len(one)):
+        b = min(a + len(one), len(close))
+        now, lines, signals, middle = close[a:b], out[1][a:b], out[2][a:b], out[5][a:b]
+        changes_block(high[a - 1 : b], low[a - 1 : b], close[a - 1 : b], one, two, three, four, five)
+        state = smooth_block(state, now, one, two, three, four, five, lines, signals, out[10][a:b], out[12][a:b])
+        momentum_block(one, two, lines, signals, out[0][a:b], out[3][a:b])
+        direction_block(three, four, five, out[8][a:b], out[9][a:b], six)
+        difference_block(now, close[a - 20 : b], one, two)
+        difference_block(now, close[a - 50 : b], three, four)
+        state = sum_block(state, one, two, three, four, six, middle, out[11][a:b], out[7][a:b])
+        mean_block(middle, 20)
+        mean_block(out[11][a:b], 50)
+        change_block(now, close[a - 20 : b], out[5][a - 1 : b], one)
+        state = spread_block(state, close, a, one[: b - a])
+        band_block(one, middle, out[4][a:b], out[6][a:b])
+
+
+def changes_block(
+    high: Floats, low: Floats, close: Floats, gains: Column, losses: Column, plus: Column, minus: Column, ranges: Column
+) -> None:
+    """The prices begin one bar before the block."""
+    for i in range(len(close) - 1):
+        gains[i], losses[i] = gain_and_loss(close[i + 1] - close[i])
+        plus[i], minus[i] = directional_moves(high[i + 1] - high[i], low[i] - low[i + 1])
+        ranges[i] = true_range(high[i + 1], low[i + 1], close[i])
+
+
+def smooth_block(
+    state: StandardStates,
+    close: Floats,
+    gains: Column,
+    losses: Column,
+    plus: Column,
+    minus: Column,
+    ranges: Column,
+    lines: Column,
+    signals: Column,
+    atrs: Column,
+    means: Column,
+) -> StandardStates:
+    """Changes become their averages in place, the ranges and moves their sums."""
+    (_, gain, loss), (fast, slow, signal), band, sma, ema, (_, atr), adx = state
+    last_high, last_low, last_close, sums, strength = adx
+    for i in range(len(close)):
+        gain, gains[i] = wilder_step(gain, WARM, gains[i], 14)
+        loss, losses[i] = wilder_step(loss, WARM, losses[i], 14)
+        fast, _ = ema_step(fast, WARM, close[i], 12)
+        slow, _ = ema_step(slow, WARM, close[i], 26)
+        lines[i] = fast - slow
+        signal, signals[i] = ema_step(signal, WARM, fast - slow, 9)
+        ema, means[i] = ema_step(ema, WARM, close[i], 20)
+        atr, atrs[i] = wilder_step(atr, WARM, ranges[i], 14)
+        sums = movement_step(sums, WARM, plus[i], minus[i], ranges[i], 14)
+        plus[i], minus[i], ranges[i] = sums
+    adx = (last_high, last_low, last_close, sums, strength)
+    return (0.0, gain, loss), (fast, slow, signal), band, sma, ema, (0.0, atr), adx
+
+
+def momentum_block(
+    gains: Floats, losses: Floats, lines: Floats, signals: Floats, rsis: Column, histograms: Column
+) -> None:
+    for i in range(len(rsis)):
+        rsis[i] = percent_of(gains[i], gains[i] + losses[i])
+    for i in range(len(lines)):
+        histograms[i] = lines[i] - signals[i]
+
+
+def direction_block(
+    plus: Floats, minus: Floats, ranges: Floats, plus_di: Column, minus_di: Column, directions: Column
+) -> None:
+    """DX is 0 both where neither side leads and where there is no direction; the second is told by ``NO_DIRECTION``."""
+    for i in range(len(plus_di)):
+        rising = percent_of(plus[i], ranges[i])
+        falling = percent_of(minus[i], ranges[i])
+        both = rising + falling
+        direction = percent_of(abs(rising - falling), both)
+        plus_di[i] = rising
+        minus_di[i] = falling
+        directions[i] = direction if both > 0.0 else NO_DIRECTION
+
+
+def difference_block(values: Floats, gone: Floats, changes: Column, rests: Column) -> None:
+    for i in range(len(values)):
+        changes[i], rests[i] = exact_sum(values[i], -gone[i])
+
+
+def sum_block(
+    state: StandardStates,
+    changes_20: Floats,
+    rests_20: Floats,
+    changes_50: Floats,
+    rests_50: Floats,
+    directions: Floats,
+    sums_20: Column,
+    sums_50: Column,
+    strengths: Column,
+) -> StandardStates:
+    rsi, macd, ((short, short_rest), spread, last_mean), (long, long_rest), ema, atr, adx = state
+    high, low, close, movements, strength = adx
+    for i in range(len(strengths)):
+        short, short_rest = add_to((short, short_rest + rests_20[i]), changes_20[i])
+        long, long_rest = add_to((long, long_rest + rests_50[i]), changes_50[i])
+        sums_20[i] = short + short_rest
+        sums_50[i] = long + long_rest
+        if directions[i] != NO_DIRECTION:
+            strength, _ = wilder_step(strength, WARM, directions[i], 14)
+        strengths[i] = strength
+    band = ((short, short_rest), spread, last_mean)
+    return rsi, macd, band, (long, long_rest), ema, atr, (high, low, close, movements, strength)
+
+
+def mean_block(sums: Column, period: int) -> None:
+    for i in range(len(sums)):
+        sums[i] = sums[i] / period
+
+
+def change_block(values: Floats, gone: Floats, means: Floats, changes: Column) -> None:
+    """The means begin one bar before the block."""
+    for i in range(len(values)):
+        changes[i] = spread_change(values[i], gone[i], means[i + 1], means[i])
+
+
+def spread_block(state: StandardStates, close: Floats, begin: int, changes: Column) -> StandardStates:
+    """What changes each bar's squared deviations becomes what they are."""
+    rsi, macd, (mean, spread, last_mean), sma, ema, atr, adx = state
+    for i in range(len(changes)):
+        spread = spread_step(spread, WARM, changes[i], close, begin + i, 20)
+        changes[i] = spread[0]
+    return rsi, macd, (mean, spread, last_mean), sma, ema, atr, adx
+
+
+def band_block(spreads: Floats, middle: Floats, upper: Column, lower: Column) -> None:
+    for i in range(len(middle)):
+        width = band_width(spreads[i], 20, 2.0)
+        upper[i] = middle[i] + width
+        lower[i] = middle[i] - width
+
+
+BATCHES = (
+    ema_batch,
+    sma_batch,
+    rsi_batch,
+    macd_batch,
+    bollinger_batch,
+    atr_batch,
+    adx_batch,
+    standard_batch,
+)
+#: as in ``kernels.STEPS``
+BLOCKS = (
+    changes_block,
+    smooth_block,
+    momentum_block,
+    direction_block,
+    difference_block,
+    sum_block,
+    mean_block,
+    change_block,
+    spread_block,
+    band_block,
+    standard_blocks,
+)
