@@ -26,7 +26,7 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 #: values of a chunk of paths: what is drawn does not depend on it
 _CHUNK = 1 << 15
-_FLAT = 1e-12
+_FLAT, _ROUNDING = 1e-12, 1e-15
 
 
 class Interval(NamedTuple):
@@ -130,7 +130,7 @@ def _blocks(drawn: Floats, begins: float) -> Indices:
 
 def _measures(paths_of: Floats, rate: float, root: float) -> tuple[Floats, Floats, Floats]:
     deviation = paths_of.std(axis=1, ddof=1) if paths_of.shape[1] > 1 else np.zeros(len(paths_of))
-    varies = deviation > _FLAT * np.abs(paths_of).max(axis=1)
+    varies = deviation > _FLAT * np.abs(paths_of).max(axis=1) + _ROUNDING
     sharpe = np.full(len(paths_of), np.nan)
     np.divide(paths_of.mean(axis=1) - rate, deviation, out=sharpe, where=varies)
     # Growth beyond what a float holds is infinite here and left out of the interval.

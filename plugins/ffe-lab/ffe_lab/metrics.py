@@ -28,8 +28,8 @@ type Indices = NDArray[np.int64]
 
 FEWEST_DAYS = FEWEST_TRADES = 30
 _YEAR_MS = 365.25 * 86_400_000
-#: what rounding leaves of the deviation of returns that are all the same, relative to their size
-_NOISE = 1e-12
+#: what rounding leaves of a deviation where there is none: relative to the values, and of returns of any size
+_NOISE, _ROUNDING = 1e-12, 1e-15
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,7 +353,7 @@ def _deviation(values: Floats) -> float | None:
     if len(values) < 2:
         return None
     deviation = float(values.std(ddof=1))
-    return deviation if deviation > _NOISE * float(np.abs(values).max()) else None
+    return deviation if deviation > _NOISE * float(np.abs(values).max()) + _ROUNDING else None
 
 
 def _longest_run(flags: NDArray[np.bool_]) -> int:

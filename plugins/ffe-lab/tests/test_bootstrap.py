@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ffe_lab.bootstrap import Interval, Intervals, intervals, mean_block, paths, resample
 from ffe_lab.metrics import sharpe_ratio
+from ffe_lab.trades import Floats
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -14,13 +15,13 @@ from ffe_core import AssetKind
 CRYPTO = AssetKind.CRYPTO
 
 
-def correlated(days: int = 700) -> np.ndarray:
+def correlated(days: int = 700) -> Floats:
     returns = np.random.default_rng(20240229).normal(0.001, 0.02, days)
     returns[1:] += 0.3 * returns[:-1]
     return returns
 
 
-def indices(days: int, block: int, resamples: int, seed: int = 0) -> np.ndarray:
+def indices(days: int, block: int, resamples: int, seed: int = 0) -> Floats:
     return np.concatenate(list(paths(days, block=block, resamples=resamples, seed=seed)))
 
 
@@ -119,7 +120,7 @@ def test_what_is_lost_stays_lost() -> None:
 
 
 @given(arrays(np.float64, st.integers(30, 80), elements=st.sampled_from([-1.5, -1.0, 0.0, 0.01, 1e6])))
-def test_whatever_happened_no_bound_is_nan_or_infinite(returns: np.ndarray) -> None:
+def test_whatever_happened_no_bound_is_nan_or_infinite(returns: Floats) -> None:
     found = intervals(returns, CRYPTO, resamples=50)
     for interval in (found.total_return, found.sharpe, found.max_drawdown):
         assert interval is None or (np.isfinite(interval).all() and interval.low <= interval.high)

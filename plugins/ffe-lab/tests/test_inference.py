@@ -38,16 +38,12 @@ def test_min_track_record_length_gives_the_published_years_of_a_hedge_fund_index
 
 def test_dsr_gives_the_published_example() -> None:
     # 2014, numerical example: annual Sharpe ratio 2.5 over five years of 250 days, variance 1/2, 100 trials.
-    daily = {"sharpe": 2.5 / math.sqrt(250), "n": 1250}
+    daily = 2.5 / math.sqrt(250)
     assert expected_max_sharpe(0.5 / 250, 100) == pytest.approx(0.1132, abs=5e-5)
-    shaped = dsr(**daily, skewness=-3.0, raw_kurtosis=10.0, variance=0.5 / 250, trials=100)
+    shaped = dsr(daily, 1250, -3.0, 10.0, variance=0.5 / 250, trials=100)
     assert shaped == pytest.approx(0.9004, abs=5e-5)
-    assert dsr(**daily, skewness=-3.0, raw_kurtosis=10.0, variance=0.5 / 250, trials=46) == pytest.approx(
-        0.9505, abs=5e-5
-    )
-    assert dsr(**daily, skewness=0.0, raw_kurtosis=3.0, variance=0.5 / 250, trials=88) == pytest.approx(
-        0.9505, abs=5e-5
-    )
+    assert dsr(daily, 1250, -3.0, 10.0, variance=0.5 / 250, trials=46) == pytest.approx(0.9505, abs=5e-5)
+    assert dsr(daily, 1250, 0.0, 3.0, variance=0.5 / 250, trials=88) == pytest.approx(0.9505, abs=5e-5)
 
 
 def test_dsr_wants_raw_kurtosis_where_a_peer_passes_excess() -> None:

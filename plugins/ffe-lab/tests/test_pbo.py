@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ffe_lab.pbo import Overfitting, aligned, probability_of_overfitting
+from ffe_lab.trades import Floats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -15,7 +16,7 @@ from scipy import stats
 from ffe_core import BadData
 
 
-def by_the_book(returns: np.ndarray, blocks: int) -> tuple[float, float, float]:
+def by_the_book(returns: Floats, blocks: int) -> tuple[float, float, float]:
     """CSCV as the paper's list of steps has it, one split after the other."""
     size = len(returns) // blocks
     parts = np.split(returns[len(returns) - size * blocks :], blocks)

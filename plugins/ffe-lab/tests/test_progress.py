@@ -15,9 +15,10 @@ from ffe_lab.progress import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 
-def outcomes(*parts: tuple[int, int]) -> np.ndarray:
+def outcomes(*parts: tuple[int, int]) -> NDArray[np.bool_]:
     """Parts of (trades, wins among them), each part with its losses first."""
     return np.concatenate([np.arange(trades) >= trades - wins for trades, wins in parts])
 

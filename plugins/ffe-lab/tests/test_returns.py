@@ -72,7 +72,7 @@ def test_a_span_that_ends_before_it_begins_is_refused() -> None:
 
 def test_the_first_return_is_against_the_initial_balance_and_the_last_day_may_be_partial() -> None:
     closes = ms("2024-01-01T12:00") + np.arange(20) * 2 * HOUR
-    equity = np.linspace(101.0, 120.0, 20)
+    equity = np.arange(101, 121).astype(np.float64)
     daily = daily_equity(closes, equity, AssetKind.CRYPTO, 100.0)
     # Closes at 12, 14, ..., 24 o'clock are seven bars, twelve more fill the next day, one is left over.
     assert daily.equity.tolist() == [100.0, 107.0, 119.0, 120.0]
@@ -87,9 +87,9 @@ def test_the_first_return_is_against_the_initial_balance_and_the_last_day_may_be
 @given(st.integers(1, 400), st.integers(1, 36), st.integers(0, 10_000))
 def test_days_of_crypto_are_those_that_pandas_groups(bars: int, step: int, seed: int) -> None:
     closes = ms("2024-01-01T00:00") + np.cumsum(np.random.default_rng(seed).integers(1, step + 1, bars)) * HOUR
-    equity = np.random.default_rng(seed).uniform(50, 150, bars)
-    series = pd.Series(equity, pd.to_datetime(closes, unit="ms", utc=True))
-    expected = series.groupby(series.index.ceil("D")).last().asfreq("D").ffill()
+    equity = np.random.default_rng(seed).uniform(50, 150, bars).astype(np.float64)
+    index = pd.DatetimeIndex(pd.to_datetime(closes, unit="ms", utc=True))
+    expected = pd.Series(equity, index).groupby(index.ceil("D")).last().asfreq("D").ffill()
     daily = daily_equity(closes, equity, AssetKind.CRYPTO, 100.0)
     assert daily.equity[1:].tolist() == expected.tolist()
     assert daily.days.tolist() == [stamp.value // 1_000_000 for stamp in expected.index]
