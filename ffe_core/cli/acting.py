@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ffe_core.cli.output import clean
+from ffe_core.errors import FfeError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,6 +45,25 @@ def banner(session: Session, console: Console) -> None:
 
     if session.settings.mode is Mode.LIVE:
         console.print(" LIVE: REAL MONEY ", style="bold white on red")
+
+
+def reconciled(session: Session) -> list[str]:
+    """Asks about every account of this mode that has an open order; what could not be had, a line each.
+
+    Without a store there is none, and nobody is asked.
+    """
+    engine = session.engine
+    if engine.registry.store.if_there() is None:
+        return []
+    problems: list[str] = []
+    trading = engine.trading()
+    open_ = {entry.key.synthetic for entry in trading.journal.open() if entry.key.mode is engine.settings.mode}
+    for synthetic in sorted(open_):
+        try:
+            problems += trading.reconcile(synthetic).problems
+        except FfeError as error:
+            problems.append(error.message)
+    return problems
 
 
 def order_data(entry: JournalEntry) -> dict[str, Any]:

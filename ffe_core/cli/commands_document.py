@@ -60,7 +60,7 @@ SHAPES: dict[str, str] = {
     "config set": "key value origin file",
     "config show": "{KEY{value origin}}",
     "dashboard": (
-        "mode stopped[asset_pair state reason since]"
+        "mode stopped[asset_pair state reason since] problems[]"
         f" accounts[{_ACCOUNT} positions[{_POSITION}]] {_TOTAL} orders[{_ORDER}]"
         " decisions[id as_of asset_pair action confidence executed]"
     ),
@@ -147,6 +147,11 @@ SHAPES: dict[str, str] = {
         " failures skipped_until last_error problem]"
     ),
     "providers check": ("[name plugin model in_panel ready installed signed_in reachable model_there detail hint]"),
+    "providers costs": (
+        "synthetic decisions decisions_unpriced cost_usd per_decision_usd closed_trades closed_in_other_currencies"
+        " per_trade_usd pnl_usd pnl_after_costs_usd scored mean_net_return break_even_usd today_usd budget_usd"
+        " providers[name calls failed unpriced tokens_in tokens_out cost_usd]"
+    ),
     "providers list": (
         "[name plugin model local in_panel weight price_known per_minute left_this_minute per_day left_today state"
         " failures skipped_until last_error problem]"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ffe_core.cli.acting import banner, order_data, order_table
+from ffe_core.cli.acting import banner, order_data, order_table, reconciled
 from ffe_core.cli.halt import standing_data
 from ffe_core.cli.output import clean
 from ffe_core.cli.positions import account_data, print_accounts, print_total, total_of
@@ -31,7 +31,8 @@ NEWEST = 5
 def dashboard(session: Session, watch: int | None) -> None:
     """Accounts, positions, open orders and the newest decisions at a glance.
 
-    An account that cannot be had says so, and the others are shown. --watch goes on until Ctrl-C.
+    Each look asks the venues about open orders first. An account that cannot be had says so, and the others are shown.
+    --watch goes on until Ctrl-C.
     """
     if watch is not None and session.json:
         raise UsageError("--watch draws a screen, and --json prints one object", hint="leave one of them out")
@@ -55,6 +56,7 @@ class _Look:
 
         self._session = session
         trading, store = session.engine.trading(), session.engine.store
+        self.problems = reconciled(session)
         self.accounts: list[Holdings] = holdings(session.engine)
         self.total = total_of(session.engine, self.accounts)
         self.orders: list[JournalEntry] = trading.journal.open()
@@ -65,6 +67,7 @@ class _Look:
         return {
             "mode": self._session.settings.mode,
             "stopped": [standing_data(each) for each in self.stopped],
+            "problems": self.problems,
             "accounts": [account_data(held) for held in self.accounts],
             "total": self.total,
             "orders": [order_data(entry) for entry in self.orders],
@@ -87,6 +90,8 @@ class _Look:
         banner(self._session, console)
         for each in self.stopped:
             console.print(clean(str(each)), style="bold red", markup=False)
+        for line in self.problems:
+            console.print(clean(line), style="yellow", highlight=False, markup=False)
         print_accounts(console, self.accounts)
         print_total(console, self.total)
         if self.orders:

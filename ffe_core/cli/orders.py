@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ffe_core.cli.acting import banner, live_option, order_data, order_table
+from ffe_core.cli.acting import banner, live_option, order_data, order_table, reconciled
 from ffe_core.cli.session import Session, group
 from ffe_core.errors import FfeError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ffe_core.engine.trading import Trading
     from ffe_core.store.orders import JournalEntry
 
 
@@ -27,26 +26,14 @@ def orders(ctx: click.Context, session: Session, limit: int) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    trading = session.engine.trading()
-    problems = _reconcile(trading)
+    problems = reconciled(session)
     for line in problems:
         session.warn(line)
-    entries = trading.journal.latest(limit)
+    entries = session.engine.trading().journal.latest(limit)
     session.emit(
         {"orders": [order_data(entry) for entry in entries], "problems": problems},
         lambda console: console.print(order_table(entries, "orders") if entries else "no orders"),
     )
-
-
-def _reconcile(trading: Trading) -> list[str]:
-    """Asks about every account that has an open order; what could not be had, a line each."""
-    problems: list[str] = []
-    for synthetic in sorted({entry.key.synthetic for entry in trading.journal.open()}):
-        try:
-            problems += trading.reconcile(synthetic).problems
-        except FfeError as error:
-            problems.append(error.message)
-    return problems
 
 
 @orders.command()

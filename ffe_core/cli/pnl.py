@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ffe_core.cli.acting import reconciled
 from ffe_core.cli.instants import Instant
 from ffe_core.cli.session import Session, command
 
@@ -83,12 +84,10 @@ def pnl(session: Session, by: str, since: datetime | None, file: Path | None) ->
 
 def _trades(session: Session) -> list[Trade]:
     """Every reduction of a position, account by account, oldest first."""
-    from ffe_core.engine.marking import catch_up
     from ffe_core.execution.trades import closed_trades, exit_reasons
 
-    for synthetic in (False, True):
-        for line in catch_up(session.engine, synthetic=synthetic):
-            session.warn(line)
+    for line in reconciled(session):
+        session.warn(line)
     journal = session.engine.trading().journal
     entries, fills = journal.latest(limit=None), journal.fills()
     found: list[Trade] = []

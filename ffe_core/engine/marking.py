@@ -93,6 +93,14 @@ def mark(
     return platform.portfolio()
 
 
+def marked_if_possible(engine: Engine, platform: Platform, *, synthetic: bool) -> Portfolio:
+    """What is held, at the newest closes where there are any: a cancel needs no price, and what needs one says so."""
+    held = platform.portfolio()
+    with contextlib.suppress(DataError):
+        held = mark(engine, platform, held, synthetic=synthetic)
+    return held
+
+
 def last_close(engine: Engine, asset: Asset, *, synthetic: bool, feed: Feed | None = None) -> Decimal:
     """The newest close, as the text of the number says it. Raises ``NoData``."""
     candles = candles_of(engine, asset, engine.settings.decision.timeframe, synthetic=synthetic, feed=feed, bars=1)

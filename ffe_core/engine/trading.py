@@ -30,11 +30,11 @@ from ffe_core.domain.trading import (
 )
 from ffe_core.engine.clearance import Clearance
 from ffe_core.engine.decide import DecisionInputs, risk_context
-from ffe_core.engine.marking import mark, quoted, show_bars
+from ffe_core.engine.marking import marked_if_possible, quoted, show_bars
 from ffe_core.engine.plans import Change, Executed, Plan, changed, levels, side_of
 from ffe_core.engine.refusals import refuse_late_entry, refuse_what_cannot_be_acted_on
 from ffe_core.engine.venues import answering, held_at
-from ffe_core.errors import DataError, FfeError, PlatformError, Refused, SafetyRefusal, UsageError
+from ffe_core.errors import FfeError, PlatformError, Refused, SafetyRefusal, SettingsError, UsageError
 from ffe_core.execution.clearing import PATIENCE, clear, standing, take_back, without_stop
 from ffe_core.execution.journal import DOUBTFUL, Journal, client_order_id
 from ffe_core.execution.reconcile import Reconciled, Reconciler
@@ -125,6 +125,7 @@ class Trading:
         proposal = self._proposal(decision, inputs, change)
         self._clearance(venue).require(proposal.effect, proposal.asset)
         if proposal.is_entry:
+            self._require_no_crash_loop(venue)
             is_short = proposal.effect is Effect.OPEN_SHORT
             sure = below_threshold or change is not None
             refuse_late_entry(
@@ -147,6 +148,16 @@ class Trading:
         plan = self._priced(decision, order, judged, inputs, venue, judgement.rulings)
         held = inputs.portfolio or venue.portfolio
         return plan, venue, Account(held, asked_at, inputs.instrument, judged.entry_price, inputs.sizing)
+
+    def _require_no_crash_loop(self, venue: Venue) -> None:
+        told = self._clearance(venue).stop_crash_loop(self.journal)
+        if told:
+            self._alert("crash_loop", told)
+            raise SafetyRefusal(told, hint="`ffe orders` shows them; `ffe arm` lets orders through again")
+
+    def _alert(self, kind: str, told: str) -> None:
+        alert = Alert(kind, Severity.CRITICAL, told, self.engine.clock.now())
+        self.engine.registry.emit("ffe_alert_raised", alert=alert)
 
     def _newest_price(self, venue: Venue, inputs: DecisionInputs, quote: Quote | None) -> Decimal:
         """The venue's own, else what a source quotes now, else the last close; paper fills at it."""
@@ -285,6 +296,9 @@ class Trading:
         if entry.state is OrderState.REJECTED:
             raise Refused(f"{venue.platform.name} refused to close {asset}: {entry.events[-1].reason}")
         self._keep_outcomes(venue)
+        left = order.quantity - entry.filled
+        if entry.state in FINAL and left:
+            remarks += (f"{left:f} {asset} are still held, without a stop; `ffe close {asset}` tries again",)
         return Executed(entry, tuple(self.journal.fills(order.client_order_id)), None, remarks)
 
     def _asked(self, venue: Venue, entry: JournalEntry) -> JournalEntry:
@@ -294,7 +308,16 @@ class Trading:
             return entry
 
     def cancel(self, entry: JournalEntry, venue: Venue) -> JournalEntry:
-        """Takes an order back; it is over only when the venue says so. Cancels pass in every trading state."""
+        """Takes an order back; it is over only when the venue says so. Cancels pass in every trading state.
+
+        Raises ``SettingsError`` for an order of another account: the venue that is asked knows nothing of it.
+        """
+        if entry.key != venue.key:
+            raise SettingsError(
+                f"order {entry.order.client_order_id} is one of {entry.key.platform}/{entry.key.account} "
+                f"({entry.key.mode}), and settings name {venue.key.platform}/{venue.key.account} ({venue.key.mode})",
+                hint=f"ffe config set execution.platform {entry.key.platform}",
+            )
         return take_back(venue.reconciler, entry)
 
     # protection
@@ -359,8 +382,7 @@ class Trading:
         asset = plan.order.asset
         told = f"{asset} has no stop: it is closed again, and no entry is made until it is armed"
         self._clearance(venue).states.reduce("a stop could not be placed", asset)
-        alert = Alert("protection", Severity.CRITICAL, told, self.engine.clock.now())
-        self.engine.registry.emit("ffe_alert_raised", alert=alert)
+        self._alert("protection", told)
         try:
             position = held_at(venue.platform, asset)
             if position is not None:
@@ -429,18 +451,10 @@ class Trading:
         """Where orders go: paper's own ledgers in paper mode, the configured venue in live mode."""
         platform = self.engine.trading_platform(synthetic=synthetic, insists=True)
         untold = () if portfolio else show_bars(self.engine, platform, synthetic=synthetic)
-        held = portfolio or self._marked(platform, synthetic)
+        held = portfolio or marked_if_possible(self.engine, platform, synthetic=synthetic)
         key = LedgerKey(self.engine.settings.mode, platform.name, held.account, synthetic)
         reconciler = Reconciler(self.journal, platform, key, self.engine.clock, self.sleep)
         return Venue(platform, key, reconciler, held, untold)
-
-    def _marked(self, platform: Platform, synthetic: bool) -> Portfolio:
-        held = platform.portfolio()
-        try:
-            return mark(self.engine, platform, held, synthetic=synthetic)
-        except DataError:
-            # Cancels need no price, and what needs one says so.
-            return held
 
     def reconcile(self, synthetic: bool = False) -> Reconciled:
         """Asks the venue about every open order and for every new fill; keeps what came of positions that are gone."""

@@ -27,6 +27,8 @@ GRACE = timedelta(seconds=10)
 APART = 2.0
 #: an intent that was not marked as sent is given up after this; its process is gone
 ABANDONED = timedelta(seconds=60)
+#: why an order is in doubt whose process was gone before it could write down what the venue said
+NEVER_BOOKED = "its answer was never booked"
 #: states in which the venue has an order that may still change
 TAKEN = (OrderState.ACCEPTED, OrderState.PARTIAL)
 
@@ -91,7 +93,7 @@ class Reconciler:
                 self.journal.not_placed(order_id, "it was never sent")
             return self._now(order_id), False
         if entry.state is OrderState.SENT:
-            self.journal.doubt(order_id, "its answer was never booked")
+            self.journal.doubt(order_id, NEVER_BOOKED)
         report = self.platform.find(entry.order)
         if report is None and self._may_be_gone(entry):
             self.sleep(APART)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from ffe_core import Action, Candles, NoData, OrderState, Quote, SafetyRefusal, Timeframe
+from ffe_core import Action, Candles, NoData, OrderState, Quote, SafetyRefusal, SettingsError, Timeframe
 from ffe_core.domain.clock import to_ms
 from ffe_core.engine.holdings import holdings
 from ffe_core.engine.marking import catch_up
@@ -278,3 +278,37 @@ def test_a_tape_of_bars_gives_the_trades_that_it_must(home, desks):
     told = [(fill.side.value, fill.price, int((fill.at - START) / HOUR)) for fill in fills]
     assert told == [("BUY", 20_000, 0), ("SELL", 19_600, 1), ("BUY", 20_000, 1), ("SELL", 21_000, 3)]
     assert [one.exit_reason for one in sorted(desk.outcomes(), key=lambda one: one.resolved_at)] == ["stop", "target"]
+
+
+def test_what_is_left_of_an_exit_is_told(home, desks):
+    desk = desks(home, CALM, CALM, plugins={"paper": {"liquidity": 900}})
+    entered = desk.enter()
+    assert (entered.state, entered.protection.state) == (OrderState.CANCELLED, OrderState.ACCEPTED)
+    (held,) = desk.held()
+    assert held.quantity == entered.order.filled == D("0.045")
+    done = desk.trading.close(held.asset)
+    assert desk.held() == ()
+    assert done.remarks == ()
+
+
+def test_an_exit_that_finds_too_little_says_what_is_still_held(home, desks):
+    whole = desks(home, CALM, CALM)
+    bought = whole.enter().order.filled
+    thin = desks(home, CALM, CALM, clock=whole.clock, plugins={"paper": {"liquidity": 1500}})
+    done = thin.trading.close(thin.engine.asset(BTC))
+    assert done.state is OrderState.CANCELLED
+    assert done.remarks == (
+        f"{bought - D('0.075')} BTCUSD are still held, without a stop; `ffe close BTCUSD` tries again",
+    )
+    assert [one.quantity for one in thin.held()] == [bought - D("0.075")]
+    thin.trading.close(thin.engine.asset(BTC))
+    assert thin.held() == ()
+
+
+def test_an_order_of_another_account_is_not_cancelled_at_the_wrong_venue(home, desks):
+    desk = desks(home, CALM)
+    guard = desk.enter().protection
+    venue = desk.trading.venue(True)
+    with pytest.raises(SettingsError, match=r"is one of paper/main \(paper\), and settings name paper_synthetic"):
+        desk.trading.cancel(guard, venue)
+    assert desk.orders()["protect"].state is OrderState.ACCEPTED

@@ -10,6 +10,7 @@ from ffe_core import Effect, OrderState, OrderType, PlatformError, SafetyRefusal
 from ffe_core.execution.clearing import take_back
 from ffe_core.execution.journal import client_order_id
 from ffe_core.execution.reconcile import GRACE
+from ffe_core.risk.states import TradingStates
 from ffe_core.testing import FakePlatform
 from tests.execution.desk import ExchangeDesk, ExchangePlatform, QuickClock
 from tests.execution.exchange import BTC, Exchange, Fault
@@ -332,3 +333,53 @@ def test_a_process_died_before_it_had_placed_the_stop_and_nobody_said_so(exchang
     assert later.trading.close(BTC).state is S.FILLED
     assert later.trading.reconcile().problems == ()
     agree(exchange, later)
+
+
+def test_a_process_died_over_and_over_while_its_orders_were_out(exchange, start):
+    class Dies(ExchangePlatform):
+        def submit(self, order):
+            super().submit(order)
+            raise KeyboardInterrupt
+
+    def die(desk):
+        desk.platform.__class__ = Dies
+        with pytest.raises(KeyboardInterrupt):
+            desk.trading.execute(desk.decide().id)
+
+    def leave(desk):
+        desk.clock.instant += timedelta(minutes=2)
+        desk.trading.reconcile()
+        desk.platform.__class__ = ExchangePlatform
+        desk.trading.close(BTC)
+
+    desk = start()
+    for _ in range(3):
+        die(desk)
+        leave(desk)
+    sent = len(exchange.orders)
+    with pytest.raises(SafetyRefusal, match="HALTED: 3 orders were left within 15 minutes by processes that died"):
+        desk.trading.execute(desk.decide().id)
+    with pytest.raises(SafetyRefusal, match="vetoed"):
+        desk.trading.execute(desk.decide().id)
+    assert len(exchange.orders) == sent
+    # Whoever has looked goes on, and is stopped again only by what happens from then on.
+    TradingStates(desk.engine.store.states).arm("looked")
+    assert desk.trading.execute(desk.decide().id).state is S.FILLED
+    agree(exchange, desk)
+
+
+def test_deaths_that_lie_far_apart_are_no_loop(exchange, start):
+    for hour in range(4):
+        desk = start(hour)
+        desk.platform.__class__ = type("Dies", (ExchangePlatform,), {"submit": _send_and_die})
+        with pytest.raises(KeyboardInterrupt):
+            desk.trading.execute(desk.decide().id)
+        desk.platform.__class__ = ExchangePlatform
+        desk.clock.instant += timedelta(minutes=2)
+        desk.trading.close(BTC)
+    assert start(5).trading.execute(start(5).decide().id).state is S.FILLED
+
+
+def _send_and_die(self, order):
+    ExchangePlatform.submit(self, order)
+    raise KeyboardInterrupt
