@@ -31,7 +31,9 @@ ASCII = Pen(1, 1, "|")
 
 
 def plot(course: Course, *, width: int, height: int, ascii_only: bool) -> list[str]:
-    """Lines of at most ``width`` characters: ``height`` of them with the plot, and one with the first and last day."""
+    """Lines of at most ``width`` characters: ``height`` of them (two or more) with the plot, one with the first and
+    the last day.
+    """
     if not len(course):
         return []
     pen = ASCII if ascii_only else BRAILLE

@@ -53,11 +53,12 @@ def stamp(candles: dict[str, NDArray[Any]], bar: int) -> str:
     return f"{START + timedelta(hours=bar):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def sampled(bars: int = 24 * 700, *, seed: int = 7, fast: int = 24, slow: int = 120) -> tuple[Data, Data, list[Data]]:
+def sampled(bars: int = 24 * 120, *, seed: int = 7, fast: int = 24, slow: int = 120) -> tuple[Data, Data, list[Data]]:
     """``(data, candles, decisions)`` of a run that is long while the fast mean is above the slow one."""
     candles = walk(bars, seed)
     close, opens = candles["close"], candles["open"]
-    equity, cash, trades = np.full(bars, 10_000.0), 10_000.0, []
+    equity, cash = np.full(bars, 10_000.0), 10_000.0
+    trades: list[Data] = []
     for first, last in crossings(close, fast, slow):
         into, out = min(first + 1, bars - 1), min(last + 1, bars - 1)
         if out <= into:
@@ -81,7 +82,7 @@ def sampled(bars: int = 24 * 700, *, seed: int = 7, fast: int = 24, slow: int = 
         )
         cash = after
         equity[out:] = cash
-    data = {
+    data: Data = {
         "asset_pair": "BTCUSD",
         "timeframe": "1h",
         "start": stamp(candles, 0),
@@ -222,5 +223,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     chrome = Chrome(options=options, service=Service(driver, log_output=os.devnull))
+    # the page that a new window shows asks for much of its own
+    chrome.get("about:blank")
     yield chrome
     chrome.quit()
