@@ -21,7 +21,7 @@ from ffe_core.analysis.narrative import describe
 from ffe_core.analysis.pulse import frame_pulse
 from ffe_core.domain.assets import COINS, FIAT, NEW_YORK, PULSE_TIMEFRAMES, STABLECOINS, Asset, AssetKind, Timeframe
 from ffe_core.domain.clock import iso
-from ffe_core.domain.decisions import Briefing, Note, Trust
+from ffe_core.domain.decisions import AccountView, Briefing, Note, Trust
 from ffe_core.domain.market import COLUMNS, Candles, CandleShape, FramePulse, Market, Pulse
 
 #: what the first close of the decision's series becomes
@@ -165,7 +165,14 @@ def anonymise(briefing: Briefing, mask: Mask) -> Briefing:
         ),
         indicators=mask.indicators,
         candles=None if briefing.candles is None else masked(briefing.candles, mask),
+        account=None if briefing.account is None else _account(briefing.account, mask),
     )
+
+
+def _account(account: AccountView, mask: Mask) -> AccountView:
+    """Shares tell no price; what else is held would tell the time and the kind of market."""
+    others = enumerate(account.others.values(), start=mask.number + 1)
+    return replace(account, others={f"ASSET_{number}": share for number, share in others})
 
 
 def _market(market: Market, mask: Mask) -> Market:

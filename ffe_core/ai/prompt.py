@@ -16,10 +16,10 @@ from zoneinfo import ZoneInfo
 
 from ffe_core.domain.assets import NEW_YORK
 from ffe_core.domain.clock import iso
-from ffe_core.domain.codec import decimal_text
 from ffe_core.domain.decisions import Briefing, Note, Trust
 from ffe_core.domain.market import CandleShape
 from ffe_core.domain.numbers import format_price
+from ffe_core.domain.trading import Effect
 
 NOTE_LENGTH = 500
 #: control, format, surrogate and private characters; not the unassigned, which are others in every Python
@@ -35,6 +35,12 @@ ANSWER_FORM = (
     'Answer with one JSON object and nothing else: {"action": "BUY" | "SELL" | "HOLD", "confidence": 0-100, '
     '"reasoning": "two or three sentences", "amount": 0 or more}.'
 )
+_EFFECTS = {
+    Effect.NONE: "changes nothing",
+    Effect.OPEN_LONG: "opens a long position",
+    Effect.OPEN_SHORT: "opens a short position",
+    Effect.CLOSE: "closes it",
+}
 _SYSTEM = (
     "You judge one asset at one instant for a trading system that sizes, checks and places orders by itself. "
     "{answer} `confidence` is the probability in percent that the direction of your action is profitable after costs "
@@ -101,10 +107,11 @@ def _blocks(briefing: Briefing) -> list[_Block]:
         _Block("time", _time(briefing), 1),
         _Block("regime", briefing.regime.value.replace("_", " "), 2),
         _Block("pulse", briefing.pulse.summary, 3),
-        _Block("notes", "\n".join(f"- {note.origin}: {tidy(note.text)}" for note in own), 4),
-        _Block("last bar", _shape(briefing.market.shape), 5),
-        _Block("further indicators", _indicators(briefing), 6),
-        _Block("data", envelope(untrusted), 7),
+        _Block("account", _account(briefing), 4),
+        _Block("notes", "\n".join(f"- {note.origin}: {tidy(note.text)}" for note in own), 5),
+        _Block("last bar", _shape(briefing.market.shape), 6),
+        _Block("further indicators", _indicators(briefing), 7),
+        _Block("data", envelope(untrusted), 8),
         _Block("your part", briefing.part, 0),
         _Block("answer", ANSWER_FORM, 0),
     ]
@@ -122,6 +129,8 @@ def _market(briefing: Briefing) -> str:
         lines.append(f"change over 24 hours {market.change:+.2%}")
     if market.volatility is not None:
         lines.append(f"average daily range {market.volatility:.2%} of the price")
+    if briefing.round_trip_cost is not None:
+        lines.append(f"costs of a way in and out again about {briefing.round_trip_cost:.2%} of the price")
     if market.synthetic:
         lines.append("these prices are synthetic")
     return "\n".join(lines)
@@ -130,10 +139,25 @@ def _market(briefing: Briefing) -> str:
 def _position(briefing: Briefing) -> str:
     if briefing.position is None:
         return "unknown"
-    if briefing.position == 0:
+    effects = [f"{action} {_EFFECTS[effect]}" for action, effect in briefing.effects.items() if effect in _EFFECTS]
+    return "\n".join([_held(briefing), *([", ".join(effects)] if effects else [])])
+
+
+def _held(briefing: Briefing) -> str:
+    if not briefing.position:
         return "none"
-    side = "long" if briefing.position > 0 else "short"
-    return f"{side} {decimal_text(abs(briefing.position))} {briefing.asset.base}"
+    # No quantity: times the price, and beside a share of the equity, it would tell what the account is worth.
+    side, account = "long" if briefing.position > 0 else "short", briefing.account
+    return side if account is None or account.gain is None else f"{side}, unrealised {account.gain:+.2%}"
+
+
+def _account(briefing: Briefing) -> str:
+    account = briefing.account
+    if account is None:
+        return ""
+    held = {str(briefing.asset): account.asset, **account.others}
+    shares = [f"{name} {share:+.2%}" for name, share in held.items() if share]
+    return f"in shares of its equity: {', '.join([f'cash {account.cash:.2%}', *shares])}"
 
 
 def _time(briefing: Briefing) -> str:

@@ -70,6 +70,20 @@ class BriefRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountView:
+    """An account in signed shares of its equity: sums of money are nobody's business but the user's.
+
+    ``asset`` is what is held of the asset itself, ``others`` of every other one by symbol. ``gain`` is the position's
+    unrealised gain as a fraction of its entry price; ``None`` where nothing is held.
+    """
+
+    cash: Decimal
+    asset: Decimal
+    gain: Decimal | None = None
+    others: Mapping[str, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Briefing:
     """Everything that providers are told, and nothing that was unknown at ``as_of``. Immutable."""
 
@@ -92,6 +106,12 @@ class Briefing:
     #: the bars of ``timeframe`` that were complete at ``as_of``, for rules that read more than the pulse. They are no
     #: part of the record, which holds their fingerprint, nor of any prompt.
     candles: Candles | None = field(default=None, repr=False, compare=False, metadata=NOT_RECORDED)
+    #: what is at risk already; ``None`` where the account or its worth is unknown
+    account: AccountView | None = None
+    #: what each action would do to the position; empty where positions are unknown
+    effects: Mapping[Action, Effect] = field(default_factory=dict)
+    #: what a way in and out again costs, a fraction of the price; ``None`` where nobody said
+    round_trip_cost: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

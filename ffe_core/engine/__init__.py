@@ -24,7 +24,7 @@ from ffe_core.engine.decide import DecisionInputs, decide, decision_of
 from ffe_core.engine.record import Part, Parts, describe_candles, record_of, restore_decision
 from ffe_core.engine.replay import Replayed, replay_record
 from ffe_core.engine.rounds import agenda_of, answers_of, rounds_of
-from ffe_core.engine.sizes import risk_settings, sizing_rules
+from ffe_core.engine.sizes import risk_settings, round_trip_cost, sizing_rules
 from ffe_core.engine.venues import PAPER, PAPER_SYNTHETIC, Venues
 from ffe_core.ensemble.tiers import FALLBACK_STRATEGIES, EnsembleRules
 from ffe_core.errors import SafetyRefusal, UsageError
@@ -250,6 +250,9 @@ class Engine:
             portfolio=account.portfolio,
             notes=notes,
             indicators=self.registry.indicators(candles),
+            candles=candles,
+            shorts=settings.execution.allow_short and account.instrument.can_short,
+            round_trip_cost=round_trip_cost(settings),
         )
         inputs = DecisionInputs(
             briefing=briefing,

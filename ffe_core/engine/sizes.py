@@ -90,5 +90,10 @@ def sizing_rules(settings: Settings) -> SizingRules:
     )
 
 
+def round_trip_cost(settings: Settings) -> Decimal:
+    """Fee and slippage of a way in and out again, a fraction of the price."""
+    return 2 * (_exact(settings.costs.fee) + _exact(settings.costs.slippage))
+
+
 def _exact(value: float | Decimal) -> Decimal:
     return value if isinstance(value, Decimal) else Decimal(repr(value))

@@ -5,6 +5,7 @@ import math
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,6 +17,7 @@ from ffe_core.ai.anonymise import Mask, anonymise, mask_of, masked, weeks_back
 from ffe_core.ai.prompt import render_prompt
 from ffe_core.builtin.rules import ffe_ai_providers
 from ffe_core.domain.codec import plain
+from ffe_core.domain.decisions import AccountView
 from ffe_core.engine import Engine
 from ffe_core.plugins import load_plugins
 from ffe_core.settings import Settings
@@ -136,7 +138,8 @@ def test_the_prompt_names_neither_asset_nor_date_nor_price(real, mask):
     briefing, _ = real
     stale = Freshness(False, "critical", 1.0, "1 s", "CRITICAL: data end 2023-04-01T00:00:00Z, 61 days ago")
     market = replace(briefing.market, freshness=stale, remarks=("gap at 2023-05-01",))
-    held = replace(briefing, market=market, notes=(Note("x", Trust.OWN, AT, "the range is narrow"),))
+    account = AccountView(Decimal("0.7"), Decimal("0.1"), None, {"BTCEUR": Decimal("0.15"), "GOOG": Decimal("0.05")})
+    held = replace(briefing, market=market, notes=(Note("x", Trust.OWN, AT, "the range is narrow"),), account=account)
     told = render_prompt(held, max_tokens=100_000)
     hidden = anonymise(held, mask)
     shown = render_prompt(hidden, max_tokens=100_000)
@@ -146,8 +149,9 @@ def test_the_prompt_names_neither_asset_nor_date_nor_price(real, mask):
         assert word not in text
     assert "ASSET_7 (crypto)" in text
     assert "the range is narrow" in text
+    assert "ASSET_7 +10.00%, ASSET_8 +15.00%, ASSET_9 +5.00%" in text
     # Nor does anything that a provider could read besides.
-    assert not re.search(r"BTC|2023|demo", json.dumps(plain(hidden)))
+    assert not re.search(r"BTC|GOOG|2023|demo", json.dumps(plain(hidden)))
 
 
 @pytest.mark.parametrize(

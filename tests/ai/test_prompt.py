@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ffe_core import Asset, Briefing, CandleShape, Mode, Note, Regime, Timeframe, Trust
+from ffe_core import Action, Asset, Briefing, CandleShape, Effect, Mode, Note, Regime, Timeframe, Trust
 from ffe_core.ai.prompt import ANSWER_FORM, envelope, render_prompt, tidy, tokens
+from ffe_core.domain.decisions import AccountView
 from tests.risk.builders import AT, BTC, market, pulse
 
 SHAPE = CandleShape(10, 0.01, 5, 0.005, 2, 3, "bullish", True, 0.7)
@@ -20,6 +21,8 @@ def briefing(**changes):
         "regime": Regime.TRENDING_BULL, "position": Decimal("0.5"),
         "notes": (note("rates on hold", Trust.OWN, "macro"), note("to the moon", Trust.UNTRUSTED, "news")),
         "indicators": {"acme.mood": 0.25},
+        "account": AccountView(Decimal("0.6"), Decimal("0.25"), Decimal("-0.031"), {"ETHUSD": Decimal("0.15")}),
+        "effects": {Action.BUY: Effect.NONE, Action.SELL: Effect.CLOSE}, "round_trip_cost": Decimal("0.0022"),
     }  # fmt: skip
     return Briefing(**{**values, **changes})
 
@@ -31,10 +34,39 @@ def note(text, trust=Trust.UNTRUSTED, origin="news"):
 def test_every_block_is_there_when_its_data_is():
     text = render_prompt(briefing()).user
     for part in (
-        "BTCUSD (crypto)", "long 0.5 BTC", "New York", "trending bull", "pulse text", "macro: rates on hold", "bullish",
+        "BTCUSD (crypto)", "long, unrealised -3.10%", "New York", "trending bull", "pulse text",
+        "macro: rates on hold", "bullish",
         "1h cci_20: 12.5", "acme.mood: 0.25", "to the moon", ANSWER_FORM,
+        "BUY changes nothing, SELL closes it", "cash 60.00%, BTCUSD +25.00%, ETHUSD +15.00%",
+        "costs of a way in and out again about 0.22% of the price",
     ):  # fmt: skip
         assert part in text
+
+
+def test_no_sum_of_money_is_told_nor_anything_that_gives_one():
+    text = render_prompt(briefing(position=Decimal("0.73519"))).text
+    assert "0.73519" not in text
+    assert "long" in text
+
+
+def test_nothing_is_said_of_what_is_not_known():
+    bare = briefing(account=None, effects={}, round_trip_cost=None, notes=(), indicators={}, market=market())
+    text = render_prompt(bare).user
+    for block in ("account", "notes", "last bar", "data"):
+        assert f"## {block}" not in text
+    for word in ("costs", "BUY changes", "unrealised", "None"):
+        assert word not in text
+
+
+def test_a_sale_of_what_is_not_held_is_told_by_what_it_does():
+    flat = {"position": Decimal(0), "account": None}
+    assert (
+        "none\nBUY opens a long position, SELL changes nothing"
+        in render_prompt(briefing(**flat, effects={Action.BUY: Effect.OPEN_LONG, Action.SELL: Effect.NONE})).user
+    )
+    assert (
+        "SELL opens a short position" in render_prompt(briefing(**flat, effects={Action.SELL: Effect.OPEN_SHORT})).user
+    )
 
 
 def test_the_question_is_about_the_decision_horizon():
