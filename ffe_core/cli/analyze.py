@@ -15,6 +15,8 @@ from ffe_core.cli.session import Session, command
 from ffe_core.errors import FfeError, ProviderFailed
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ffe_core.domain.decisions import Decision
 
 
@@ -80,21 +82,23 @@ def analyze(
         raise errors[0]
     ranked = rank(decisions)
     data = [decision_data(decision) for decision in ranked]
-    from ffe_core.cli.render import print_decision, print_ranking
-
-    if len(wanted) == 1:
-        threshold = session.settings.decision.threshold
-        session.emit(
-            data[0], lambda console: print_decision(console, ranked[0], show_pulse=show_pulse, threshold=threshold)
-        )
-    else:
-        session.emit(
-            {"decisions": data, "errors": [error.message for error in errors]},
-            lambda console: print_ranking(console, ranked),
-        )
+    shown = data[0] if len(wanted) == 1 else {"decisions": data, "errors": [error.message for error in errors]}
+    session.emit(shown, lambda console: _print(console, session, ranked, alone=len(wanted) == 1, pulse=show_pulse))
     if errors:
         session.exit(errors[0].exit_code)
     _fail_without_an_answer(ranked)
+
+
+def _print(console: Console, session: Session, ranked: list[Decision], *, alone: bool, pulse: bool) -> None:
+    from ffe_core.cli.render import print_decision, print_ranking
+
+    if alone:
+        threshold = session.settings.decision.threshold
+        print_decision(console, ranked[0], show_pulse=pulse, threshold=threshold)
+    else:
+        print_ranking(console, ranked)
+    if ranked[0].market.synthetic and session.settings.origin("data.sources") == "default":
+        console.print("real prices: ffe data import FILE, then ffe config set data.sources files", style="dim")
 
 
 def _fail_without_an_answer(decisions: list[Decision]) -> None:

@@ -142,6 +142,27 @@ def test_data_that_ended_long_ago_hold_and_say_how_to_look_back(ffe, files):
     assert "--at" in run.data["market"]["freshness"]["message"]
 
 
+def test_what_was_traded_since_changes_no_decision_about_the_past(ffe):
+    def told():
+        decision = ffe("analyze", "DIPUSD", "--at", AT, "--json").data
+        return stripped(ffe("show", decision["id"], "--json").data | {"seq": None})
+
+    before = told()
+    bought = ffe("analyze", "DIPUSD", "--json").data["id"]
+    assert ffe("execute", bought).code == 0
+    assert ffe("positions", "--json").data["accounts"][-1]["positions"]
+    assert canonical_json(told()) == canonical_json(before)
+
+
+def test_who_has_chosen_no_source_is_told_how_to_come_by_real_prices(ffe, monkeypatch):
+    def hinted():
+        return "ffe config set data.sources files" in ffe("analyze", "BTCUSD", "--at", AT).out
+
+    assert hinted()
+    monkeypatch.setenv("FFE_DATA__SOURCES", "demo")
+    assert not hinted()
+
+
 def test_several_assets_are_ranked_and_one_that_fails_stops_nobody(ffe):
     run = ffe("analyze", "BTCUSD", "ETHUSD", "BTC-USD", "--at", AT, "--json")
     made = run.data["decisions"]
@@ -235,7 +256,7 @@ def ffe_ai_providers():
 """
 
 
-def test_providers_that_ignore_their_timeout_cost_the_deadline_and_less_than_a_second_at_the_end(home, site):  # noqa: F811
+def test_providers_that_ignore_their_timeout_cost_the_deadline_and_hold_up_no_exit(home, site):  # noqa: F811
     site.install("deaf", DEAF)
     code = """
 import sys, time
@@ -255,4 +276,5 @@ print(code, time.time(), file=sys.stderr)
     assert all("within 1.2 s" in opinion["error"] for opinion in opinions[1:])
     code, done_at = done.stderr.splitlines()[-1].split()
     assert code == "0"
-    assert over - float(done_at) < 1
+    # They sleep for a minute; a busy machine may take its time to end a process.
+    assert over - float(done_at) < 10
