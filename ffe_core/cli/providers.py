@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ffe_core.cli.costs import costs
 from ffe_core.cli.output import foreign
 from ffe_core.cli.session import Session, command, group
 
@@ -77,6 +78,7 @@ def check(session: Session, names: tuple[str, ...], timeout: float) -> None:
 
 providers.add_command(list_)
 providers.add_command(check)
+providers.add_command(costs)
 
 
 def show_providers(session: Session) -> None:
