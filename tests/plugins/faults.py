@@ -199,6 +199,17 @@ METHODS = [
         "MarkToMarket",
         any_answer=True,
     ),
+    Method("platform", "watching", lambda it: it.watching(), lambda: {BTC: NOON}, PlatformError, "BarFed"),
+    Method(
+        "platform",
+        "update_bars",
+        lambda it: it.update_bars(candles()),
+        lambda: None,
+        PlatformError,
+        "BarFed",
+        any_answer=True,
+    ),
+    Method("platform", "paid_in", lambda it: it.paid_in(), lambda: Decimal(10), PlatformError, "FundedAccount"),
     Method(
         "executor",
         "map",

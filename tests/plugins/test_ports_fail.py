@@ -11,11 +11,22 @@ import pytest
 
 from ffe_core.domain.codec import canonical_json
 from ffe_core.errors import FfeError
+from ffe_core.hookspecs import COMPOSITION_HOOKS
 from ffe_core.plugins.guard import Guard
 from ffe_core.plugins.proxies import guarded
+from ffe_core.plugins.validate import CAPABILITIES, members
+from ffe_core.ports import AggregationStrategy, AIProvider, DataSource, Executor, Platform, RiskRule
 from tests.plugins import faults
 from tests.plugins.faults import FAULTS, METHODS, TEN_MEGABYTES, Method
 
+PORTS: dict[str, type] = {
+    "source": DataSource,
+    "provider": AIProvider,
+    "strategy": AggregationStrategy,
+    "rule": RiskRule,
+    "platform": Platform,
+    "executor": Executor,
+}
 every_method = pytest.mark.parametrize("method", METHODS, ids=str)
 # An executor works on the caller's thread, without a deadline, so that an interrupt reaches whatever waits for it.
 every_method_with_a_deadline = pytest.mark.parametrize(
@@ -29,6 +40,14 @@ every_method_that_is_checked = pytest.mark.parametrize(
 every_method_with_an_answer = pytest.mark.parametrize(
     "method", [method for method in METHODS if method.name != "with_params"], ids=str
 )
+
+
+def test_every_method_of_every_port_is_among_them() -> None:
+    ports = [(kind, port) for kind, main in PORTS.items() for port in (main, *CAPABILITIES.get(kind, ()))]
+    methods = {(kind, name) for kind, port in ports for name, method in members(port) if method is not None}
+
+    assert set(PORTS.values()) == set(COMPOSITION_HOOKS.values())
+    assert methods == {(method.kind, method.name) for method in METHODS}
 
 
 def engine_side(method: Method, function: Callable[..., Any], deadline: float = 5.0) -> Any:
