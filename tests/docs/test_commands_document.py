@@ -184,6 +184,7 @@ def test_every_command_prints_the_object_that_the_document_describes(ffe: Ffe, t
         "probe": ["probe", "BTCUSD", "--at", AT],
         "providers": ["providers"],
         "providers check": ["providers", "check"],
+        "providers costs": ["providers", "costs", "--synthetic"],
         "providers list": ["providers", "list"],
         "replay": ["replay", first["id"]],
         "show": ["show", first["id"]],
