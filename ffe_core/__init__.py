@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ffe_core.ai.settings import ToolSettings
     from ffe_core.analysis.series import CandleSeries, close_times
     from ffe_core.domain.assets import Asset, AssetKind, DayBoundary, Timeframe
-    from ffe_core.domain.clock import Clock, FixedClock, SystemClock
+    from ffe_core.domain.clock import Clock, FixedClock, SystemClock, from_ms, to_ms
     from ffe_core.domain.decisions import (
         Agenda,
         Ask,
@@ -105,6 +105,7 @@ if TYPE_CHECKING:
     )
     from ffe_core.hookspecs import AccountLedger, LedgerBook, Ledgers, PluginContext
     from ffe_core.markers import hookimpl
+    from ffe_core.market.hours import market_status, next_session
     from ffe_core.net.limiter import Allowance, RateLimiter, TokenBucket
     from ffe_core.net.state import FileState
     from ffe_core.ports import (
@@ -140,7 +141,7 @@ _HOMES = {
     "ffe_core.ai.settings": "ToolSettings",
     "ffe_core.analysis.series": "CandleSeries close_times",
     "ffe_core.domain.assets": "Asset AssetKind DayBoundary Timeframe",
-    "ffe_core.domain.clock": "Clock FixedClock SystemClock",
+    "ffe_core.domain.clock": "Clock FixedClock SystemClock from_ms to_ms",
     "ffe_core.domain.decisions": (
         "Agenda Ask Ballot BriefRequest Briefing Clamp Decision Note Opinion Outcome OutcomeKind Proposal RiskContext "
         "Round Ruling RulingOutcome Sizing Trust Verdict"
@@ -163,6 +164,7 @@ _HOMES = {
     ),
     "ffe_core.hookspecs": "AccountLedger LedgerBook Ledgers PluginContext",
     "ffe_core.markers": "hookimpl",
+    "ffe_core.market.hours": "market_status next_session",
     "ffe_core.net.limiter": "Allowance RateLimiter TokenBucket",
     "ffe_core.net.state": "FileState",
     "ffe_core.ports": (
@@ -300,9 +302,12 @@ __all__ = [
     "close_times",
     "consult",
     "error_line",
+    "from_ms",
     "hookimpl",
     "lend_arrays",
     "look_at_server",
+    "market_status",
+    "next_session",
     "read_reply",
     "render_prompt",
     "repair_prompt",
@@ -310,6 +315,7 @@ __all__ = [
     "reply_schema",
     "run_task",
     "time_left",
+    "to_ms",
 ]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from ffe_core.ai.hindsight import Training, training_of
 from ffe_core.domain.assets import Asset, Timeframe
@@ -17,7 +17,7 @@ from ffe_core.domain.clock import Clock, SystemClock, iso, require_utc
 from ffe_core.domain.decisions import Ask, BriefRequest, Decision, Opinion, Round
 from ffe_core.domain.market import Candles, Quote, Regime
 from ffe_core.domain.threads import start
-from ffe_core.domain.trading import Mode
+from ffe_core.domain.trading import Instrument, Mode
 from ffe_core.engine.accounts import account_of
 from ffe_core.engine.answers import Answers
 from ffe_core.engine.decide import DecisionInputs, decide, decision_of
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from ffe_core.settings import Settings
     from ffe_core.store import Store
 
-__all__ = ["Analysis", "Engine", "Replayed", "restore_decision"]
+__all__ = ["Analysis", "Engine", "Replayed", "restore_decision", "risk_settings", "seed_of", "sizing_rules"]
 
 #: ``--provider ensemble`` means the panel that settings name
 ENSEMBLE = "ensemble"
@@ -266,7 +266,7 @@ class Engine:
             instrument=account.instrument,
             portfolio=account.portfolio,
             risk_settings=risk_settings(settings),
-            seed=_seed(asset, as_of),
+            seed=seed_of(asset, as_of),
             supposed=at is not None,
         )
         inputs = self._with_standing(inputs, found, feed, account.paid_in)
@@ -418,6 +418,12 @@ class Engine:
     def new_id(self) -> str:
         return self._new_id()
 
+    def paper_instrument(self, asset: Asset, price: Decimal) -> Instrument:
+        """By which increments paper trades ``asset`` at about that price: what simulations round to."""
+        paper = self.registry.require("platform", PAPER)
+        paper.update_prices({asset.symbol: price})
+        return cast("Instrument", paper.instrument(asset))
+
     def trading_platform(self, *, synthetic: bool, insists: bool = False) -> Platform:
         """Where orders go: in paper mode paper's own ledgers, whatever venue settings name.
 
@@ -468,7 +474,7 @@ def _regime(series: Mapping[Timeframe, Candles | None], timeframe: Timeframe) ->
     return detect_regime(own) if own is not None else Regime.UNKNOWN
 
 
-def _seed(asset: Asset, as_of: datetime) -> int:
+def seed_of(asset: Asset, as_of: datetime) -> int:
     """What a strategy may draw from: the same for the same asset and instant."""
     return int.from_bytes(hashlib.sha256(f"{asset.symbol}|{iso(as_of)}".encode()).digest()[:4])
 

@@ -59,6 +59,14 @@ def open_time(kind: AssetKind, start: datetime, end: datetime) -> timedelta:
     return total
 
 
+def next_session(kind: AssetKind, at: datetime) -> datetime:
+    """The first instant from ``at`` on at which a market that closes is open: ``at`` itself inside a session."""
+    now = require_utc(at)
+    if kind not in (AssetKind.FOREX, AssetKind.STOCK):
+        return now
+    return max(now, _session_around_or_after(kind, now)[0])
+
+
 def next_daily_close(kind: AssetKind, after: datetime) -> datetime:
     """When the next daily bar of a market that closes is complete: strictly after ``after``, on a trading day."""
     zone = ZoneInfo(NEW_YORK)

@@ -30,6 +30,11 @@ class Guarded:
     def name(self) -> str:
         return self._name
 
+    @property
+    def bare(self) -> Any:
+        """The plugin's own object, for ``Registry.close_at_hand``."""
+        return self._bare
+
     def _what(self, method: str) -> str:
         return f"{self.kind} {self._name}: {method}"
 

@@ -13,6 +13,7 @@ from ffe_core.domain.assets import Asset, Timeframe
 from ffe_core.domain.decisions import Clamp, Proposal, Sizing, Verdict
 from ffe_core.domain.market import Pulse
 from ffe_core.domain.trading import Effect, Instrument, Portfolio, Reservation, quote_to_account
+from ffe_core.execution.fills import all_in_units
 from ffe_core.risk.effect import effect_of
 
 ZERO = Decimal(0)
@@ -61,6 +62,8 @@ class SizingRules:
     buying_power: Decimal
     fee: Decimal
     allow_short: bool
+    #: what ``fixed_amount`` puts into a position, in account currency; never more than a tenth of equity
+    amount: Decimal = Decimal(1000)
 
 
 def position_size(equity: Decimal, risk: Decimal, entry: Decimal, stop: Decimal, rate: Decimal = ONE) -> Decimal:
@@ -169,8 +172,8 @@ def _entry(
         confidence=verdict.confidence,
         entry_price=entry,
         quantity=quantity,
-        stop_price=instrument.round_price(entry * (ONE - sign * stop)) if sized else None,
-        stop_fraction=stop if sized else None,
+        stop_price=instrument.round_price(entry * (ONE - sign * stop)) if sized and stop > 0 else None,
+        stop_fraction=stop if sized and stop > 0 else None,
         target_price=instrument.round_price(entry * (ONE + sign * target)) if sized and target > 0 else None,
         risk_fraction=risk_of(quantity, entry, stop, rate, equity),
         signal_only=not known,
@@ -202,10 +205,7 @@ def _size(
         why = f"no rate from {instrument.asset.quote} to {portfolio.currency}"
         return Sizing(rules.method, None, unavailable=why), None
     unit = entry * rate
-    if rules.method == "kelly":
-        wanted = equity * kelly_fraction(rules.kelly) / unit
-    else:
-        wanted = position_size(equity, rules.risk, entry, stop, rate)
+    wanted = _wanted(equity, entry, stop, rate, rules)
     wanted = wanted.quantize(_WORKING_STEP, ROUND_HALF_EVEN)
     clamps: list[Clamp] = []
     quantity = wanted
@@ -219,6 +219,19 @@ def _size(
         why = f"{rounded.normalize():f} is under the smallest order"
         return Sizing(rules.method, wanted, tuple(clamps), unavailable=why), None
     return Sizing(rules.method, wanted, tuple(clamps)), rounded
+
+
+def _wanted(equity: Decimal, entry: Decimal, stop: Decimal, rate: Decimal, rules: SizingRules) -> Decimal:
+    """Base units by the method, before any limit. Settings know ``risk`` and ``kelly``; simulations try the others."""
+    if rules.method == "kelly":
+        return equity * kelly_fraction(rules.kelly) / (entry * rate)
+    if rules.method == "fixed_fraction":
+        return equity * rules.risk / (entry * rate)
+    if rules.method == "fixed_amount":
+        return min(rules.amount, equity / 10) / (entry * rate)
+    if rules.method == "all_in":
+        return all_in_units(equity, entry * rate, rules.fee)
+    return position_size(equity, rules.risk, entry, stop, rate)
 
 
 _LIMIT_WORDS = {

@@ -61,7 +61,9 @@ def deepest_drawdown(equity: Floats, initial_balance: float) -> float:
         raise ValueError("the equity of a bar is no number")
     peaks = np.maximum.accumulate(high)
     before, after = peaks[:-1], peaks[1:]
-    bounds = (after - low) / after
+    # The highest peak makes the deepest drawdown, but of a debt the lowest one does.
+    of = np.where(low < 0, before, after)
+    bounds = (of - low) / of
     # Where a block reaches no new peak its bound is its drawdown.
     deepest = float(bounds[after == before].max(initial=0.0))
     for block in np.flatnonzero(bounds > deepest):

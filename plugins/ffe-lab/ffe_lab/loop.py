@@ -9,7 +9,6 @@ compiled over arrays for everything else, to the same bits (``ffe_lab.machine``)
 wants to make, so that someone else may size and judge it, and go on from there: its whole state is in ``state``.
 """
 
-# ruff: noqa: PLR1730 - in the interpreter a comparison costs a third of a call to max
 from __future__ import annotations
 
 import math
@@ -100,7 +99,8 @@ def run(
 
     ``stop`` has one fraction per bar, or a single one for all; 0 is off. ``hour`` and ``delay`` are empty but in the
     realistic model. ``equity`` is filled at each bar's place. Where ``asks``, an entry is left in ``state[PENDING]``
-    with ``PENDING_UNITS`` 0, which is no order: whoever judged it puts the size there and calls again from the next bar.
+    with ``PENDING_UNITS`` 0, which is no order: whoever judged it puts the size there and calls again from
+    the next bar.
     """
     many_stops, late = len(stop) > 1, len(delay) > 0
     # Between events these stand still: as local names they stay in registers, which the state's places would not.
@@ -305,9 +305,7 @@ def _leave(i: int, price: float, rate: float, reason: float, config: Floats, sta
     state[PENDING] = NOTHING
 
 
-def _book(
-    i: int, price: float, paid: float, reason: float, side: int, units: float, state: Row, trades: Table
-) -> None:
+def _book(i: int, price: float, paid: float, reason: float, side: int, units: float, state: Row, trades: Table) -> None:
     row = int(state[TRADES]) - 1
     fees = state[ENTRY_FEE] + paid
     trades[EXIT_BAR][row] = i

@@ -1,7 +1,8 @@
 """The two forms of the loop: the source as it is, over lists, and the same source as machine code, over arrays.
 
 Plain needs no compiler and no import of one, which is what a single cold command on some ten thousand bars wants.
-Compiled is for long series and for many runs. Without fast-math both round at the same places, so they agree to the bit.
+Compiled is for long series and for many runs. Without fast-math both round at the same places, so the bits
+agree.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def compiled(*modules: ModuleType) -> dict[str, Callable[..., Any]]:
 
     What is cached on disk is named after all sources that went in: a change in one of them never meets old code.
     """
-    import numba
+    import numba  # type: ignore[import-untyped]
 
     sources = (fills, costs, loop, *modules)
     stamp = hashlib.sha256("".join(map(inspect.getsource, sources)).encode()).hexdigest()[:16]

@@ -69,3 +69,9 @@ class Trades:
                 "exit_reason": [EXIT_REASONS[code] for code in self.reason],
             }
         )
+
+
+_NONE = np.empty(0)
+_NO_BARS = np.empty(0, np.int64)
+_NO_CODES = np.empty(0, np.int8)
+NO_TRADES = Trades(_NO_CODES, _NO_BARS, _NO_BARS, _NONE, _NONE, _NONE, _NONE, _NONE, _NO_CODES)

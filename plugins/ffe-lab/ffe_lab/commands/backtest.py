@@ -1,0 +1,107 @@
+"""``ffe backtest``: what a provider would have done with an account."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ffe_core.cli.session import Session, command
+from ffe_core.errors import UsageError
+from ffe_lab.commands.options import (
+    account_options,
+    lab_of,
+    maker_options,
+    market_from,
+    market_options,
+    params_from,
+    provider_from,
+    setup_from,
+    typed,
+)
+
+if TYPE_CHECKING:
+    from ffe_lab.backtest import Backtest
+
+
+@command()
+@click.argument("asset")
+@market_options
+@maker_options
+@account_options
+@click.option(
+    "--trials", type=click.IntRange(min=1), help="How many configurations were tried, instead of the ledger's count."
+)
+@click.option("--fast", is_flag=True, help="Leave out intervals, baselines and cost sensitivity, which take longest.")
+@click.option(
+    "--html", "page", type=click.Path(path_type=Path), metavar="FILE", help="Write a report that needs no network."
+)
+@click.option(
+    "--output-file", type=click.Path(path_type=Path), metavar="FILE", help="Write what --json prints to a file."
+)
+def backtest(session: Session, asset: str, page: Path | None, output_file: Path | None, **options: Any) -> None:
+    """Show what a provider would have made of a market, after costs, beside what doing nothing clever brings.
+
+    The providers that can be asked are rules; a panel is combined as a live decision combines it. Percentages are in
+    percent, everything that is printed by --json is a fraction.
+    """
+    from ffe_lab.backtest import run
+
+    lab = lab_of(session)
+    market = market_from(lab, asset, options)
+    if market.candles.synthetic:
+        session.warn("these prices are invented")
+    setup = setup_from(lab, options, market.asset.kind)
+    provider, params = provider_from(options["providers"]), params_from(options["params"])
+    made = run(lab, market, provider, setup, params=params)
+    made = with_trials(made, options["trials"])
+    data = made.data(full=not options["fast"])
+    data["params"] = typed(data["params"])
+    for line in market.candles.remarks:
+        session.warn(line)
+    if page is not None:
+        write(page, report_of(made, data))
+    if output_file is not None:
+        import json
+
+        write(output_file, json.dumps(data, indent=1, allow_nan=False) + "\n")
+    session.emit(data, lambda console: _show(data, console, page))
+
+
+def with_trials(made: Backtest, pinned: int | None) -> Backtest:
+    """The run after the ledger has counted it: how much of its Sharpe ratio many attempts alone would bring."""
+    from ffe_lab.backtest import configuration, measured_again
+    from ffe_lab.metrics import sharpe_per_period
+    from ffe_lab.returns import daily_rate
+    from ffe_lab.trials import Span
+
+    rate = daily_rate(made.basis.risk_free, made.basis.periods_per_year)
+    span = Span(int(made.time[0]), int(made.closes[-1]))
+    sharpe = sharpe_per_period(made.daily.returns, rate)
+    tried = made.lab.ledger.record(made.market.asset.symbol, span, {configuration(made): sharpe}, pinned=pinned)
+    return measured_again(made, tried)
+
+
+def report_of(made: Backtest, data: dict[str, Any]) -> str:
+    from ffe_lab.report.page import html_report
+
+    market, first = made.market, made.market.first
+    columns = {name: getattr(market, name)[first:].tolist() for name in ("time", "open", "high", "low", "close")}
+    return html_report(data, candles=columns, decisions=made.decisions())
+
+
+def write(path: Path, text: str) -> None:
+    """Raises ``UsageError`` where there is no place for it."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _show(data: dict[str, Any], console: Any, page: Path | None) -> None:
+    from ffe_lab.report.terminal import summary
+
+    summary(data, console)
+    if page is not None:
+        console.print(f"report: {page}", markup=False)
