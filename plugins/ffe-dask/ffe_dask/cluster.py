@@ -59,8 +59,7 @@ class Local:
         logging.getLogger("distributed.core").setLevel(logging.WARNING)
         # Whoever reaches a scheduler runs code as its user, and loopback is open to every user of the machine.
         security = Security.temporary()
-        # Nor are there pages about it: they would be open to everybody as well.
-        with dask.config.set({"distributed.scheduler.http.routes": []}):
+        with dask.config.set(nannies.QUIET):
             self._cluster = LocalCluster(
                 n_workers=0,
                 host="127.0.0.1",

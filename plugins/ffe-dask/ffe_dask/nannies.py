@@ -18,11 +18,16 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+#: no pages about the cluster, which would be open to everybody, and nobody who looks on a hundred times a second
+QUIET: dict[str, Any] = {"distributed.scheduler.http.routes": [], "distributed.worker.profile.enabled": False}
+
 
 async def keep(given: Mapping[str, Any]) -> None:
     """``workers`` of the scheduler at ``address``, each a process with one thread; returns when all have left."""
+    import dask
     from distributed import Nanny, Security
 
+    dask.config.set(QUIET)
     security = Security(**given["security"])
     async with contextlib.AsyncExitStack() as stack:
         nannies = [
