@@ -176,6 +176,9 @@ class Engine:
         """
         wanted = self.asset(asset) if isinstance(asset, str) else asset
         panel = self._panel(providers)
+        if len(panel) > 1:
+            # A name that nobody has would let the votes be counted in another way than the user chose.
+            self.registry.require("strategy", self.settings.ensemble.strategy)
         gathered = self._gather(wanted, None if at is None else require_utc(at), source, indicators)
         mask = None if anonymise is None else self._mask(gathered, indicators, anonymise, (gathered.found.as_of,))
         with self.answers.behind(mask):

@@ -108,7 +108,10 @@ def _first_that_answers(
     errors: list[str] = []
     for name, tier, votes in ((chosen, f"{chosen}_voting", 1), *_FALLBACKS):
         strategy = strategies.get(name)
-        if strategy is None or len(ballot.opinions) < votes or any(line.startswith(f"{name}: ") for line in errors):
+        if strategy is None:
+            errors.append(f"{name}: there is no such strategy")
+            continue
+        if len(ballot.opinions) < votes or any(line.startswith(f"{name}: ") for line in errors):
             continue
         try:
             return _checked(strategy.combine(ballot)), tier, errors

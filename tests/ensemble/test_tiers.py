@@ -91,6 +91,12 @@ def test_a_broken_strategy_gives_way_to_the_majority():
     assert verdict.metadata["tier_errors"] == ["weighted: broken on purpose"]
 
 
+def test_a_strategy_that_is_not_there_gives_way_and_is_told():
+    verdict = verdict_of(said("a", "BUY", 80), said("b", "BUY", 70), strategy="wieghted")
+    assert verdict.metadata["fallback_tier"] == "majority_voting"
+    assert verdict.metadata["tier_errors"] == ["wieghted: there is no such strategy"]
+
+
 def test_a_broken_majority_gives_way_to_the_average_of_everyone():
     broken = {name: Broken(name) for name in ("weighted", "majority")}
     verdict = verdict_of(
