@@ -129,6 +129,16 @@ def test_bad_input_is_one_line_and_nothing_is_stored(ffe, home, arguments, code,
     assert not list(home.rglob("ffe.db"))
 
 
+def test_a_strategy_that_nobody_offers_is_no_other_way_of_counting(ffe, monkeypatch):
+    monkeypatch.setenv("FFE_ENSEMBLE__STRATEGY", "wieghted")
+    run = ffe("analyze", "BTCUSD", "--at", AT)
+    assert run.code == 2
+    assert "unknown strategy 'wieghted'; did you mean weighted?" in run.line
+    assert ffe("history", "--json").data == []
+    # One voice needs no way of counting.
+    assert ffe("analyze", "BTCUSD", "--at", AT, "--provider", "local").code == 0
+
+
 def test_a_source_without_the_asset_is_no_data(ffe, home):
     (home / "candles").mkdir()
     run = ffe("analyze", "BTCUSD", "--source", "files", "--json")
