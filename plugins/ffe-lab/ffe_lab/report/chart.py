@@ -131,7 +131,7 @@ def chart(frame: Frame, drawn: Sequence[Html], *, label: str, unit: str, over: S
         viewBox=f"0 0 {WIDTH} {frame.height}",
         preserveAspectRatio="none",
     )
-    words = [tag("text", text, x=0, y=f"{y - 3:.1f}", class_="level") for _, y, text in levels]
+    words = [tag("text", text, x=-6, y=f"{y + 4:.1f}", class_="level") for _, y, text in levels]
     words += [tag("text", text, x=f"{x:.2f}%", y=frame.height + 15, class_=_anchor(x)) for x, text in times]
     return tag(
         "svg",
@@ -165,9 +165,17 @@ def _levels(frame: Frame, unit: str) -> list[tuple[float, float, str]]:
     scale = 10.0 ** math.floor(math.log10(rough))
     step = scale * next(times for times in (1, 2, 2.5, 5, 10) if times * scale >= rough * 0.99)
     values = [at * step for at in range(math.ceil(frame.low / step), math.floor(frame.high / step) + 1)]
-    factor, suffix = (100, " %") if unit == "percent" else (1, "")
+    factor, suffix = (100, " %") if unit == "percent" else _scale(max(map(abs, values), default=0.0))
     digits = next((digits for digits in range(9) if _is_round(step * factor, digits)), 9)
-    return [(value, float(frame.y(value)), f"{value * factor:,.{digits}f}{suffix}") for value in values]
+    return [
+        (value, float(frame.y(value)), f"{value * factor:,.{digits}f}{suffix if value else ''}") for value in values
+    ]
+
+
+def _scale(most: float) -> tuple[float, str]:
+    """A factor and its sign for amounts that would not fit beside a chart."""
+    scales = ((1e-12, "T"), (1e-9, "B"), (1e-6, "M"), (1e-3, "k"))
+    return next(((factor, sign) for factor, sign in scales if most * factor >= 1 and most >= 1e5), (1, ""))
 
 
 def _is_round(step: float, digits: int) -> bool:

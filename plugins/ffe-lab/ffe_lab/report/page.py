@@ -110,7 +110,7 @@ def _sections(run: Run, decisions: Sequence[Mapping[str, Any]]) -> list[Html]:
         _section("against", "Against baselines", tables.baselines(run)),
         _section("equity", "Equity", pictures.equity(run), pictures.under_water(run), pictures.sharpe(run)),
         _section("months", "Month by month", pictures.month_map(run)),
-        _section("trades", "Trades", pictures.trades_on_price(run), trade_list.endings(run)),
+        _section("trades", "Trades", pictures.trades_on_price(run), trade_list.endings(run), trade_list.refusals(run)),
         _section("costs", "What costs do to it", tables.costs(run)),
         _section("metrics", "Every metric", tag("div", *tables.every_metric(run), class_="columns")),
         _section("assumptions", "Assumptions", tables.assumptions(run)),

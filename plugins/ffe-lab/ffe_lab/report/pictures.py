@@ -16,7 +16,7 @@ from ffe_lab.report.wording import day_of, instant, name_of, number, percent
 
 #: trades with marks of their own on the price; more would cover it
 MARKED = 250
-_BASELINE_STYLES = ("second", "third", "fourth", "fifth")
+_BASELINE_STYLES = ("second", "third", "fourth", "fifth", "sixth")
 _WINDOWS = (90, 30)
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _SHADES = 4
@@ -35,7 +35,7 @@ def equity(run: Run) -> Html:
 
 
 def _baselines(run: Run) -> list[Line]:
-    """Baselines with the course that the data give; else the price itself, and for the others where they ended."""
+    """Baselines with the course that the data give or the price does, for the others where they ended."""
     courses: Mapping[str, Any] = run.data.get("baseline_equity") or {}
     lines: list[Line] = []
     for name in sorted(courses.keys() | run.baselines.keys(), key=lambda name: (name != BUY_AND_HOLD, name)):
@@ -49,15 +49,20 @@ def _baseline(run: Run, name: str, rows: Sequence[Mapping[str, Any]] | None) -> 
     words = name_of(name)
     if rows:
         return Line(words, course_of(rows), "")
-    if name == BUY_AND_HOLD and run.bars is not None:
-        scaled = run.initial * run.bars.close / run.bars.close[0]
-        return Line(f"{words} (the price, before costs)", Course(run.bars.time, scaled), "")
-    final = number(run.baselines.get(name, {}).get("final_value"))
+    final = _final(run, run.baselines.get(name, {}))
     if final is None or not len(run.equity):
         return None
+    if name == BUY_AND_HOLD and run.bars is not None:
+        # what is held moves as the price does, so its end and the price give its whole course
+        return Line(words, Course(run.bars.time, final * run.bars.close / run.bars.close[-1]), "")
     start, end = (int(run.equity.time[at]) for at in (0, -1))
     tail = np.array([end - round((end - start) * _TAIL), end], dtype=np.int64)
     return Line(f"{words} (its end only)", Course(tail, np.full(2, final)), "")
+
+
+def _final(run: Run, metrics: Mapping[str, Any]) -> float | None:
+    final, total = (number(metrics.get(key)) for key in ("final_value", "total_return"))
+    return final if final is not None or total is None else run.initial * (1 + total)
 
 
 def under_water(run: Run) -> Html:

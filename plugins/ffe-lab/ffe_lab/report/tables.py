@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ffe_lab.report.markup import Html, tag
+from ffe_lab.report.markup import Html, join, tag
 from ffe_lab.report.run import BUY_AND_HOLD, Run
 from ffe_lab.report.wording import (
     FIGURES,
@@ -15,6 +15,7 @@ from ffe_lab.report.wording import (
     between,
     name_of,
     number,
+    numbered,
     percent,
     reason_missing,
     worded,
@@ -63,7 +64,23 @@ def baselines(run: Run) -> Html:
         return tag("p", "Not shown: the baselines were not computed.", class_="missing")
     names = sorted(run.baselines, key=lambda name: (name != BUY_AND_HOLD, name))
     rows = [("this run", run.metrics), *((name_of(name), run.baselines[name]) for name in names)]
-    return _table("The same span and costs, decided otherwise", _COMPARED, rows, first="Who decided")
+    table = _table("The same span and costs, decided otherwise", _COMPARED, rows, first="Who decided")
+    return join([table, *(tag("p", line) for line in chance(run))])
+
+
+def chance(run: Run) -> list[str]:
+    """How many runs that left the times to chance were beaten, for each baseline that knows."""
+    told = []
+    for name, metrics in run.baselines.items():
+        beaten = number(metrics.get("percentile"))
+        if beaten is not None:
+            runs = number(metrics.get("runs"))
+            of = "those" if runs is None else f"{runs:,.0f} runs"
+            told.append(
+                f"{name_of(name)}: of {of} with as many and as long trades at other times this one beat "
+                f"{percent(beaten, sign=False, digits=1)}; the row shows their median."
+            )
+    return told
 
 
 def costs(run: Run) -> Html:
@@ -105,11 +122,15 @@ def _table(caption: str, keys: Sequence[str], rows: Sequence[tuple[str, Mapping[
         tag(
             "tr",
             tag("th", name, scope="row"),
-            *(tag("td", worded(key, metrics.get(key)), data_label=FIGURES[key].label) for key in keys),
+            *(tag("td", _known(key, metrics), data_label=FIGURES[key].label) for key in keys),
         )
         for name, metrics in rows
     ]
     return tag("table", tag("caption", caption), tag("thead", tag("tr", *head)), tag("tbody", *body), class_="wide")
+
+
+def _known(key: str, metrics: Mapping[str, Any]) -> str:
+    return worded(key, metrics[key]) if key in metrics else "-"
 
 
 def every_metric(run: Run) -> list[Html]:
@@ -143,7 +164,9 @@ def _metric(run: Run, figure: Figure) -> Html:
 
 def assumptions(run: Run) -> Html:
     """What was taken for granted, numbered."""
-    return tag("ol", *(tag("li", text) for text in run.data["assumptions"]), class_="assumptions")
+    return tag(
+        "ol", *(tag("li", text, value=at) for at, text in numbered(run.data["assumptions"])), class_="assumptions"
+    )
 
 
 def described(value: Any) -> Html:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ffe_core.domain.text import clean
 from ffe_lab.report.plot import plot
 from ffe_lab.report.run import BUY_AND_HOLD, Run
+from ffe_lab.report.tables import chance
 from ffe_lab.report.told import lead, span, title_of, warnings
 from ffe_lab.report.trade_list import exit_reasons
-from ffe_lab.report.wording import FIGURES, between, name_of, number, percent, reason_missing, worded
+from ffe_lab.report.wording import FIGURES, between, money, name_of, number, numbered, percent, reason_missing, worded
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,6 +56,8 @@ def summary(data: Mapping[str, Any], console: Console) -> None:
     ):
         console.print(Text(line), no_wrap=True, crop=True)
     console.print(_metrics(run))
+    for line in chance(run):
+        console.print(Text(clean(line)))
     if run.trades:
         console.print(_endings(run))
     if data.get("cost_sensitivity"):
@@ -96,7 +99,7 @@ def _metrics(run: Run) -> Table:
 def _endings(run: Run) -> Table:
     table = _table("how trades ended", "trades", "net result", title="trades")
     for reason, count, result in exit_reasons(run.trades):
-        table.add_row(clean(reason), f"{count:,}", f"{result:+,.2f}")
+        table.add_row(clean(reason), f"{count:,}", money(result))
     return table
 
 
@@ -120,7 +123,7 @@ def _print_assumptions(console: Console, data: Mapping[str, Any]) -> None:
     grid.title, grid.title_justify = "assumptions", "left"
     grid.add_column(justify="right")
     grid.add_column(overflow="fold")
-    for at, line in enumerate(told[:ASSUMED], 1):
+    for at, line in numbered(told[:ASSUMED]):
         grid.add_row(f"{at}.", Text(clean(line)))
     if len(told) > ASSUMED:
         grid.add_row("", Text(f"and {len(told) - ASSUMED} more: --html FILE or --json", style="dim"))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 from ffe_lab.report.markup import Html, tag
 from ffe_lab.report.run import Run
-from ffe_lab.report.wording import instant, minute_of, name_of, percent, price
+from ffe_lab.report.wording import instant, minute_of, money, name_of, percent, price
 
 #: trades that are listed at most, and characters of HTML in which they must find room
 LISTED = 300
@@ -16,17 +18,47 @@ ROOM = 700_000
 #: characters of a vote's reasoning
 SPOKEN = 600
 
-type Decisions = Mapping[int, Mapping[str, Any]]
+type Decision = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """What was decided, by the instant at which it was."""
+
+    times: Sequence[int]
+    made: Sequence[Decision]
+
+    @classmethod
+    def of(cls, decisions: Sequence[Decision]) -> Self:
+        made = sorted(((instant(decision["time"]), at) for at, decision in enumerate(decisions)))
+        return cls([time for time, _ in made], [decisions[at] for _, at in made])
+
+    def into(self, trade: Mapping[str, Any], before: int) -> Decision | None:
+        """The last decision until the entry, if it is after the trade ``before`` and for the trade's side.
+
+        It need not be of the very instant: a market may open long after it closed.
+        """
+        at = bisect_right(self.times, instant(trade["entry_time"])) - 1
+        if at < 0 or self.times[at] <= before:
+            return None
+        fits = str(self.made[at]["action"]) == {"long": "BUY", "short": "SELL"}[trade["side"]]
+        return self.made[at] if fits else None
+
+    def out_of(self, trade: Mapping[str, Any]) -> Decision | None:
+        """The decision at the very instant of an exit by signal."""
+        leave = instant(trade["exit_time"])
+        at = bisect_right(self.times, leave) - 1
+        return self.made[at] if trade["exit_reason"] == "signal" and at >= 0 and self.times[at] == leave else None
 
 
 def exit_reasons(trades: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, float]]:
     """How trades ended: ``(reason, trades, their net result)``, the most frequent first."""
     counts = Counter(str(trade["exit_reason"]) for trade in trades)
-    sums: Counter[str] = Counter()
+    sums = dict.fromkeys(counts, 0.0)
     for trade in trades:
-        sums[str(trade["exit_reason"])] += float(trade["pnl"])  # type: ignore[assignment]
+        sums[str(trade["exit_reason"])] += float(trade["pnl"])
     return [
-        (name_of(reason), count, float(sums[reason]))
+        (name_of(reason), count, sums[reason])
         for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     ]
 
@@ -35,22 +67,35 @@ def endings(run: Run) -> Html:
     """The exit reasons as a table."""
     head = tag("tr", *(tag("th", name, scope="col") for name in ("How trades ended", "Trades", "Net result")))
     rows = [
-        tag("tr", tag("th", reason, scope="row"), tag("td", f"{count:,}"), tag("td", f"{result:+,.2f}"))
+        tag("tr", tag("th", reason, scope="row"), tag("td", f"{count:,}"), tag("td", money(result)))
         for reason, count, result in exit_reasons(run.trades)
     ]
     return tag("table", tag("caption", "Ways out"), tag("thead", head), tag("tbody", *rows))
 
 
-def trade_table(run: Run, decisions: Sequence[Mapping[str, Any]]) -> list[Html]:
+def refusals(run: Run) -> Html | None:
+    """What entries came to nothing for, where the data say so."""
+    refused: Mapping[str, int] = run.data.get("refused") or {}
+    if not refused:
+        return None
+    head = tag("tr", tag("th", "Why entries came to nothing", scope="col"), tag("th", "Times", scope="col"))
+    rows = [
+        tag("tr", tag("th", name_of(why), scope="row"), tag("td", f"{count:,}"))
+        for why, count in sorted(refused.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    return tag("table", tag("caption", "Entries that were not made"), tag("thead", head), tag("tbody", *rows))
+
+
+def trade_table(run: Run, decisions: Sequence[Decision]) -> list[Html]:
     """The trades in the order of their entries as far as there is room, and a line on those that are left out."""
     if not run.trades:
         return [tag("p", "There was no trade.", class_="missing")]
-    known = {instant(decision["time"]): decision for decision in decisions}
+    known = Decisions.of(decisions)
     bodies: list[Html] = []
-    room = ROOM
+    room, before = ROOM, -1
     for at, trade in enumerate(run.trades[:LISTED], 1):
-        body = _trade(at, trade, known)
-        room -= len(body)
+        body = _trade(at, trade, known.into(trade, before), known.out_of(trade))
+        before, room = instant(trade["entry_time"]), room - len(body)
         if room < 0:
             break
         bodies.append(body)
@@ -70,28 +115,25 @@ def _left_out(listed: int, all_trades: int) -> Html:
     return tag("p", told, tag("code", "ffe backtest --json"), " prints.", class_="note")
 
 
-def _trade(at: int, trade: Mapping[str, Any], known: Decisions) -> Html:
-    entry, leave = instant(trade["entry_time"]), instant(trade["exit_time"])
+def _trade(at: int, trade: Mapping[str, Any], into: Decision | None, out: Decision | None) -> Html:
     cells = {
         "Side": trade["side"],
-        "Entry": minute_of(entry),
-        "Exit": minute_of(leave),
+        "Entry": minute_of(instant(trade["entry_time"])),
+        "Exit": minute_of(instant(trade["exit_time"])),
         "In at": price(trade["entry_price"]),
         "Out at": price(trade["exit_price"]),
         "Quantity": price(trade["quantity"]),
-        "Fees": f"{trade['fees']:,.2f}",
-        "Result": f"{trade['pnl']:+,.2f}",
-        "Of the stake": percent(trade["pnl_fraction"]),
+        "Fees": money(trade["fees"]).lstrip("+"),
+        "Result": money(trade["pnl"]),
+        "Of the stake": percent(float(trade["pnl_fraction"])),
         "Way out": name_of(trade["exit_reason"]),
     }
     row = tag("tr", tag("th", at, scope="row"), *(tag("td", text, data_label=label) for label, text in cells.items()))
-    behind = _behind(entry, leave, trade, known)
+    behind = _behind(into, out)
     return tag("tbody", row, behind and tag("tr", tag("td", behind, colspan=11), class_="behind"))
 
 
-def _behind(entry: int, leave: int, trade: Mapping[str, Any], known: Decisions) -> Html | None:
-    into = known.get(entry)
-    out = known.get(leave) if trade["exit_reason"] == "signal" else None
+def _behind(into: Decision | None, out: Decision | None) -> Html | None:
     parts = [_decision(words, told) for words, told in (("Entry", into), ("Exit", out)) if told is not None]
     if not parts:
         return None
@@ -100,7 +142,7 @@ def _behind(entry: int, leave: int, trade: Mapping[str, Any], known: Decisions) 
     return tag("details", tag("summary", summary), *parts)
 
 
-def _decision(words: str, decision: Mapping[str, Any]) -> Html:
+def _decision(words: str, decision: Decision) -> Html:
     votes = [_vote(vote) for vote in decision.get("votes") or ()]
     rulings = [tag("li", _ruling(ruling)) for ruling in decision.get("rulings") or ()]
     return tag(

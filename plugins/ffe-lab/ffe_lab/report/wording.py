@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
@@ -91,16 +92,26 @@ _WITHOUT = {
 
 
 def number(value: Any) -> float | None:
-    """``value`` where it is a number that exists."""
-    if isinstance(value, bool) or not isinstance(value, Real):
+    """``value`` where it is a number that exists, be it written as text as amounts of money are."""
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal | str):
         return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        found = float(value)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def money(value: Any) -> str:
+    """An amount with two decimals and its sign: what a trade earned or lost."""
+    amount = number(value)
+    return NOT_SHOWN if amount is None else f"{amount:+,.2f}"
 
 
 def percent(value: float, *, sign: bool = True, digits: int = 2) -> str:
     """A fraction as people say it: 0.1234 is +12.34 %. What rounds to nothing has no sign."""
-    text = f"{value * 100:{'+' if sign else ''}.{digits}f}"
-    return f"{text.lstrip('+-') if not float(text) else text} %"
+    text = f"{value * 100:{'+' if sign else ''},.{digits}f}"
+    return f"{text if text.strip('+-0.') else text.lstrip('+-')} %"
 
 
 def worded(key: str, value: Any) -> str:
@@ -167,6 +178,15 @@ def price(value: Any) -> str:
 def parameters(data: Mapping[str, Any]) -> str:
     """The provider's parameters on one line, empty where there are none."""
     return ", ".join(f"{name_of(key)} {value}" for key, value in (data.get("params") or {}).items())
+
+
+def numbered(assumptions: Sequence[Any]) -> list[tuple[int, str]]:
+    """Assumptions with their numbers: their own where they bring them along, as ``3. no shorts`` does."""
+    found: list[tuple[int, str]] = []
+    for at, line in enumerate(map(str, assumptions), 1):
+        own, dot, rest = line.partition(". ")
+        found.append((int(own), rest) if dot and own.isascii() and own.isdecimal() else (at, line))
+    return found
 
 
 def name_of(key: object) -> str:

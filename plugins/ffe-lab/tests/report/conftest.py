@@ -126,7 +126,14 @@ def sampled(bars: int = 24 * 120, *, seed: int = 7, fast: int = 24, slow: int = 
             ("break-even cost", 0.00131, 0.00013, 0.0),
         )
     ]
+    data["trades"] = [as_printed(trade) for trade in trades]
     return data, candles, [decided(trade, at) for at, trade in enumerate(trades)]
+
+
+def as_printed(trade: Data) -> Data:
+    """The trade as JSON has it: amounts of money as text."""
+    amounts = ("entry_price", "exit_price", "quantity", "fees", "pnl")
+    return trade | {name: f"{trade[name]:.8f}" for name in amounts}
 
 
 def measured(equity: NDArray[np.float64], trades: list[Data]) -> Data:

@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from typing import Any
 
@@ -146,7 +146,7 @@ def test_text_of_a_stranger_stays_text(make_sample: MakeSample, place: str) -> N
         "parameter": lambda: data.update(params={HOSTILE: HOSTILE}),
         "assumption": lambda: data["assumptions"].append(HOSTILE),
         "fingerprint": lambda: data.update(fingerprint=HOSTILE),
-        "reason": lambda: (vote.update(reasoning=HOSTILE), decisions[0].update(action=HOSTILE, rulings=[HOSTILE])),
+        "reason": lambda: (vote.update(reasoning=HOSTILE, action=HOSTILE), decisions[0].update(rulings=[HOSTILE])),
         "basis": lambda: data["metrics_basis"].update(formula=HOSTILE),
     }
     changes[place]()
@@ -201,6 +201,29 @@ def test_a_baseline_with_a_course_is_drawn_along_it(make_sample: MakeSample) -> 
     legend = Reader(page).root.find("equity").all("ul")[0].words()
     assert "random entry" in legend.replace("random entry (its end only)", "")
     assert "always hold (its end only)" in legend
+
+
+def test_a_baseline_of_chance_says_how_much_of_it_was_beaten_and_leaves_open_what_it_does_not_know(
+    sample: Sample,
+) -> None:
+    chance = {"runs": 1000, "total_return": -0.05, "percentile": 0.731}
+    root = read(sample, baselines={"random_entry": chance, "buy_and_hold": sample[0]["baselines"]["buy_and_hold"]})
+    told = "random entry: of 1,000 runs with as many and as long trades at other times this one beat 73.1 %"
+    assert told in root.find("against").words()
+    assert root.find("against").all("tr")[-1].words() == "random entry - -5.00 % - - -"
+    assert "random entry (its end only)" in root.find("equity").words()
+
+
+def test_buy_and_hold_is_drawn_along_the_price_to_its_end(make_sample: MakeSample) -> None:
+    data, candles, _ = make_sample(24 * 40)
+    lowest = int(candles["close"].argmin())
+    data["baselines"] = {"buy_and_hold": data["baselines"]["buy_and_hold"]}
+    data["equity"] = [{**row, "value": 10_000.0} for row in data["equity"]]
+    equity = Reader(html_report(data, candles=candles)).root.find("equity")
+    line = next(path for path in equity.all("path") if path.attributes.get("data-name") == "buy and hold")
+    points = [pair.split() for pair in re.split("[ML]", line.attributes["d"] or "")[1:]]
+    assert len(points) == len(candles["close"])
+    assert max(range(len(points)), key=lambda at: float(points[at][1])) == pytest.approx(lowest, abs=1)
 
 
 def test_what_is_null_is_not_shown_and_says_why(make_sample: MakeSample) -> None:
@@ -270,6 +293,26 @@ def test_an_exit_by_signal_stands_with_the_decision_that_closed_it(make_sample: 
     assert bodies[1].all("details") == []
 
 
+def test_a_decision_of_the_day_before_stands_with_the_trade_of_the_next_session(make_sample: MakeSample) -> None:
+    data, candles, decisions = make_sample(24 * 90)
+    for decision in decisions:
+        decision["time"] = (datetime.fromisoformat(decision["time"]) - timedelta(hours=9)).isoformat()
+    bodies = Reader(html_report(data, candles=candles, decisions=decisions)).root.find("list").all("tbody")
+    assert [body.words().count("Entry: BUY") for body in bodies] == [1] * len(data["trades"])
+    assert f"confidence {decisions[3]['confidence']}" in bodies[3].words()
+
+
+def test_a_decision_stands_with_one_trade_only(make_sample: MakeSample) -> None:
+    data, candles, decisions = make_sample(24 * 90)
+    bodies = Reader(html_report(data, candles=candles, decisions=decisions[:1])).root.find("list").all("tbody")
+    assert [len(body.all("details")) for body in bodies] == [1] + [0] * (len(bodies) - 1)
+
+
+def test_entries_that_came_to_nothing_are_counted(sample: Sample) -> None:
+    tables = read(sample, refused={"concentration": 3, "market_closed": 12}).find("trades").all("table")
+    assert [tr.words() for tr in tables[-1].all("tr")[1:]] == ["market closed 12", "concentration 3"]
+
+
 def test_a_vote_without_an_answer_is_told(make_sample: MakeSample) -> None:
     data, candles, decisions = make_sample(24 * 90)
     decisions[0]["votes"] = [{"provider": "gemini", "action": None, "confidence": None, "reasoning": None}]
@@ -302,6 +345,17 @@ def test_without_candles_the_price_is_not_drawn_and_that_is_said(sample: Sample)
 def test_every_assumption_is_numbered(sample: Sample, page: Element) -> None:
     (numbered,) = page.find("assumptions").all("ol")
     assert [item.words() for item in numbered.inside] == [" ".join(text.split()) for text in sample[0]["assumptions"]]
+
+
+def test_assumptions_keep_the_numbers_that_they_bring(sample: Sample) -> None:
+    (numbered,) = (
+        read(sample, assumptions=["2. no shorts", "14. no interest", "3.5 % stop"]).find("assumptions").all("ol")
+    )
+    assert [(item.attributes["value"], item.words()) for item in numbered.inside] == [
+        ("2", "no shorts"),
+        ("14", "no interest"),
+        ("3", "3.5 % stop"),
+    ]
 
 
 def test_costs_are_told_from_cheap_to_dear(sample: Sample, page: Element) -> None:

@@ -73,6 +73,17 @@ def test_assumptions_are_folded_to_the_first(sample: Sample) -> None:
     assert "more: --html" not in printed({**sample[0], "assumptions": assumed[:ASSUMED]})
 
 
+def test_assumptions_keep_the_numbers_that_they_bring(sample: Sample) -> None:
+    told = printed({**sample[0], "assumptions": ["2. no shorts", "14. no interest"]})
+    assert [line.strip() for line in told.splitlines() if "no " in line][-2:] == ["2. no shorts", "14. no interest"]
+
+
+def test_a_baseline_of_chance_says_how_much_of_it_was_beaten(sample: Sample) -> None:
+    chance = {"runs": 1000, "total_return": -0.05, "percentile": 0.731}
+    told = printed({**sample[0], "baselines": {**sample[0]["baselines"], "random_entry": chance}}, width=200)
+    assert "random entry: of 1,000 runs with as many and as long trades at other times this one beat 73.1 %" in told
+
+
 def test_what_is_null_says_why(make_sample: MakeSample) -> None:
     data, *_ = make_sample(24 * 12)
     (row,) = [line for line in printed(data, width=160).splitlines() if "Sharpe ratio" in line and "12 days" in line][
@@ -88,7 +99,7 @@ def test_trades_are_counted_by_their_way_out(sample: Sample) -> None:
     assert [cell.strip() for cell in row.strip("│").split("│")] == [
         "stop",
         str(len(stops)),
-        f"{sum(trade['pnl'] for trade in stops):+,.2f}",
+        f"{sum(float(trade['pnl']) for trade in stops):+,.2f}",
     ]
 
 
