@@ -208,11 +208,14 @@ def run(program: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 
 BEGIN = f"""
+import signal
 from ffe_core import Chunk
 from ffe_core.builtin.executors import Processes
 def run(task, *given, workers=1):
     chunks = [Chunk(index, each) for index, each in enumerate(given)]
     return Processes(workers).map("{TASKS}:" + task, chunks, shared={{}})
+# What is started in the background of a shell ignores interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 
 

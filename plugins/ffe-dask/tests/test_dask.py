@@ -146,11 +146,14 @@ def test_a_map_within_a_map_is_a_map_of_its_own(others: Any) -> None:
 
 
 BEGIN = f"""
+import signal
 from ffe_core import Chunk
 from ffe_dask.executor import DaskExecutor
 def run(task, *given, workers=1):
     chunks = [Chunk(index, each) for index, each in enumerate(given)]
     return DaskExecutor(workers=workers).map("{TASKS}:" + task, chunks, shared={{}})
+# What is started in the background of a shell ignores interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 
 
