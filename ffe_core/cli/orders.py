@@ -30,10 +30,12 @@ def orders(ctx: click.Context, session: Session, limit: int) -> None:
     for line in problems:
         session.warn(line)
     entries = session.engine.trading().journal.latest(limit)
-    session.emit(
-        {"orders": [order_data(entry) for entry in entries], "problems": problems},
-        lambda console: console.print(order_table(entries, "orders") if entries else "no orders"),
-    )
+
+    def show(console: Console) -> None:
+        banner(session, console)
+        console.print(order_table(entries, "orders") if entries else "no orders")
+
+    session.emit({"orders": [order_data(entry) for entry in entries], "problems": problems}, show)
 
 
 @orders.command()

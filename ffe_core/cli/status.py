@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ffe_core.cli.acting import banner
 from ffe_core.cli.output import foreign
 from ffe_core.cli.plugins import STYLES, plugin_data
 from ffe_core.cli.session import Session, command
@@ -82,7 +83,12 @@ def status(session: Session) -> None:
         }
         glance.problems += registry.problem_lines()
     data["problems"] = list(dict.fromkeys(glance.problems))
-    session.emit(data, lambda console: _print(console, data))
+
+    def show(console: Console) -> None:
+        banner(session, console)
+        _print(console, data)
+
+    session.emit(data, show)
 
 
 def _version() -> str:

@@ -11,6 +11,7 @@ from ffe_core.engine.holdings import holdings
 from ffe_core.engine.marking import catch_up
 from ffe_core.plugins.guard import Guard
 from ffe_core.plugins.registry import Loaded, Offer
+from ffe_core.testing import FakePlatform
 from tests.engine.test_trading import Desk
 from tests.execution.rig import MovingClock
 from tests.store.records import START
@@ -312,3 +313,24 @@ def test_an_order_of_another_account_is_not_cancelled_at_the_wrong_venue(home, d
     with pytest.raises(SettingsError, match=r"is one of paper/main \(paper\), and settings name paper_synthetic"):
         desk.trading.cancel(guard, venue)
     assert desk.orders()["protect"].state is OrderState.ACCEPTED
+
+
+class Watching:
+    """A venue that knows its market by itself: nobody tells it prices."""
+
+    def __init__(self, bare):
+        self.name, self._bare = bare.name, bare
+
+    def __getattr__(self, name):
+        return getattr(self._bare, name)
+
+
+def test_what_the_venue_asks_besides_is_recorded_with_the_decision(home, desks):
+    desk = desks(home, CALM, execution={"platform": "fake"})
+    venue = Watching(FakePlatform(prices={BTC: D(21_000)}, clock=desk.clock))
+    desk.engine.registry.offer("platform", "fake", Offer("test", venue))
+    made = desk.engine.analysis(BTC)
+    assert desk.engine.store.get(made.decision.id).decision.market.price_divergence == pytest.approx(1000 / 21_000)
+    assert "price differs from fake by 4.76%" in made.warnings
+    # Its quote is of invented prices, and paper's own account is none of its business.
+    assert desk.trading.execute(made.decision.id).fills[0].price == 20_000
