@@ -1,7 +1,7 @@
 """Candles of whole spans on disk, for sources that are slow to ask: one Parquet file for each question.
 
 An entry is only ever a shortcut: one that is stale, damaged or of another question is a miss, and a folder that
-cannot be written is a cache that keeps nothing.
+cannot be written is a cache that keeps nothing. What has become a miss for ever is removed by the next entry.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ INTRADAY_TTL = 600.0
 DAILY_TTL = 86_400.0
 
 _META = b"ffe"
+_WRITING = ".writing-"
 
 
 class HistoryCache:
@@ -61,18 +63,33 @@ class HistoryCache:
         table = _table(candles, {"question": question, "stored_at": iso(self._clock.now())})
         try:
             self._write(table, self._path(question))
+            self._sweep()
         except OSError:
             return False
         return True
+
+    def _sweep(self) -> None:
+        """Removes entries that have become a miss for ever, and what processes left that died while they wrote."""
+        for path in self._folder.iterdir():
+            # Another process may be sweeping, too.
+            with suppress(OSError):
+                if path.name.startswith(_WRITING) or path.suffix == ".parquet":
+                    self._remove_where_old(path)
+
+    def _remove_where_old(self, path: Path) -> None:
+        if self._clock.now().timestamp() - path.stat().st_mtime >= DAILY_TTL:
+            path.unlink()
 
     def _write(self, table: pa.Table, path: Path) -> None:
         import pyarrow.parquet as pq
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_WRITING)
         try:
             with os.fdopen(handle, "wb") as file:
                 pq.write_table(table, file, compression="zstd")
+            stored_at = self._clock.now().timestamp()
+            os.utime(name, (stored_at, stored_at))
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -114,6 +115,29 @@ def test_a_write_leaves_one_whole_file_and_no_scraps(tmp_path: Path) -> None:
     for _ in range(3):
         kept.put(made(), START, END)
     assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"]
+
+
+def test_what_nobody_can_get_any_more_is_removed_by_the_next_entry(tmp_path: Path) -> None:
+    clock = HandClock()
+    kept = cache(tmp_path, clock)
+    kept.put(made(), START, END)
+    scrap = tmp_path / ".writing-of-a-process-that-died"
+    scrap.write_bytes(b"PAR1")
+    mine = tmp_path / "notes.txt"
+    mine.write_text("not of the cache")
+    for each in (scrap, mine):
+        os.utime(each, (NOW.timestamp(), NOW.timestamp()))
+
+    clock.at = NOW + timedelta(seconds=86_399)
+    kept.put(made(D1), START, END)
+    assert len(list(tmp_path.iterdir())) == 4
+    clock.at = NOW + timedelta(days=1)
+    kept.put(made(D1, source="other"), START, END)
+
+    assert mine in tmp_path.iterdir()
+    assert not scrap.exists()
+    assert len(list(tmp_path.glob("*.parquet"))) == 2
+    assert kept.get("venue", BTC, D1, START, END) is not None
 
 
 def test_a_folder_that_cannot_be_written_keeps_nothing_and_stops_nobody(tmp_path: Path) -> None:
