@@ -84,10 +84,10 @@ def test_a_stocks_day_is_compared_with_the_session_before():
 def test_a_tie_keeps_the_side_and_the_first_side_is_no_crossing():
     nan = float("nan")
     gap = np.array([nan, nan, 1.0, 0.0, 2.0, -1.0, 0.0, -2.0, 0.0, 3.0])
-    assert crossings(gap).tolist() == [0, 0, 0, 0, 0, -1, 0, 0, 0, 1]
-    assert crossings(np.array([0.0, 0.0, 5.0, -5.0])).tolist() == [0, 0, 0, -1]
-    assert crossings(np.array([])).tolist() == []
-    assert crossings(np.full(3, nan)).tolist() == [0, 0, 0]
+    assert crossings(gap, 0.0).tolist() == [0, 0, 0, 0, 0, -1, 0, 0, 0, 1]
+    assert crossings(np.array([0.0, 0.0, 5.0, -5.0]), 0.0).tolist() == [0, 0, 0, -1]
+    assert crossings(np.array([]), 0.0).tolist() == []
+    assert crossings(np.full(3, nan), 0.0).tolist() == [0, 0, 0]
 
 
 def test_means_cross_where_they_were_below_and_come_to_lie_above():

@@ -41,8 +41,8 @@ class SmaCross:
         return varied(self, params)
 
     def ask_all(self, series: Series) -> Signals:
-        gap = series.indicator("sma", period=self.fast) - series.indicator("sma", period=self.slow)
-        return _events(gap, self.slow - 1)
+        fast, slow = (series.indicator("sma", period=period) for period in (self.fast, self.slow))
+        return _events(crossings(fast, slow), self.slow - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Macd:
         return varied(self, params)
 
     def ask_all(self, series: Series) -> Signals:
-        return _events(self._histogram(series), self.slow + self.signal - 2)
+        return _events(crossings(self._histogram(series), 0.0), self.slow + self.signal - 2)
 
     def _histogram(self, series: Series) -> NDArray[np.float64]:
         return series.indicator("macd_histogram", fast=self.fast, slow=self.slow, signal=self.signal)
@@ -115,11 +115,9 @@ class Bollinger:
 _WORDS = {Action.BUY: "crossed upwards", Action.SELL: "crossed downwards", Action.HOLD: "no crossing"}
 
 
-def _events(gap: NDArray[np.float64], warm_up: int) -> Signals:
+def _events(action: NDArray[np.int8], warm_up: int) -> Signals:
     import numpy as np
 
-    action = crossings(gap)
-    confidence = np.full(len(gap), IDLE, np.int8)
-    confidence[action != 0] = SURE
+    confidence = np.where(action, np.int8(SURE), np.int8(IDLE))
     confidence[:warm_up] = 0
     return signals_of(action, confidence)

@@ -113,23 +113,22 @@ def signals_of(action: NDArray[Any], confidence: NDArray[Any] | int, known: NDAr
     return Signals(acts, sure)
 
 
-def crossings(gap: NDArray[np.float64]) -> NDArray[np.int8]:
-    """1 where ``gap`` comes to lie above zero, -1 where below, 0 elsewhere; NaN is before the beginning.
+def crossings(first: NDArray[np.float64], second: NDArray[np.float64] | float) -> NDArray[np.int8]:
+    """1 where ``first`` comes to lie above ``second``, -1 where below, 0 elsewhere; NaN is before the beginning.
 
-    At exactly zero the side stays what it was. The first side that there is was not crossed into.
+    Where both are equal the side stays what it was. The first side that there is was not crossed into.
     """
     import numpy as np
 
-    above, below = gap > 0, gap < 0
-    action = np.zeros(len(gap), np.int8)
-    if len(gap) < 2:
-        return action
-    known = int(np.argmax(above | below)) if bool((above | below).any()) else len(gap)
-    if bool((~(above | below))[known:].any()):
+    above, below = first > second, first < second
+    action = np.zeros(len(first), np.int8)
+    sides = above | below
+    begun = int(np.argmax(sides)) if len(sides) else 0
+    if not sides[begun:].all():
         side = np.where(above, np.int8(1), np.where(below, np.int8(-1), np.int8(0)))
-        last = np.maximum.accumulate(np.where(side != 0, np.arange(len(gap)), 0))
+        last = np.maximum.accumulate(np.where(side != 0, np.arange(len(side)), 0))
         side = side[last]
         above, below = side > 0, side < 0
-    # As bytes, because each of these passes is over a long series.
-    action[1:] = (above[1:] & below[:-1]).view(np.int8) - (below[1:] & above[:-1]).view(np.int8)
+    # Whole bytes at a time, because each of these passes is over a long series.
+    np.subtract((above[1:] & below[:-1]).view(np.int8), (below[1:] & above[:-1]).view(np.int8), out=action[1:])
     return action

@@ -269,16 +269,18 @@ def _measured(
     trials: Tried | None = None,
 ) -> Metrics:
     kind, first = market.asset.kind, market.first
-    closes = market.closes[first:]
+    column, lag = market.stamps
+    closes = column[first:]
     return measure(
         closes=closes,
+        lag=lag,
         equity=equity,
         trades=trades,
         initial_balance=setup.initial_balance,
         kind=kind,
         risk_free=rate,
         exposure=exposure,
-        benchmark=daily_equity(closes, market.close[first:], kind, float(market.open[first])).returns,
+        benchmark=daily_equity(closes, market.close[first:], kind, float(market.open[first]), lag=lag).returns,
         trials=trials,
         begins=int(market.time[first]),
     )

@@ -1,8 +1,10 @@
-"""Drawdown of bar equity in one pass, in pieces that stay in the processor's cache."""
+"""Drawdown of bar equity in one pass."""
 
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +12,7 @@ from numpy.typing import NDArray
 
 type Floats = NDArray[np.float64]
 
-#: bars of a piece: short enough for its buffers to be recycled memory, long enough for calls to cost little
-_PIECE = 8192
+#: bars of a block whose extremes are looked at together
 _BLOCK = 512
 
 
@@ -38,10 +39,21 @@ def drawdown(equity: Floats, initial_balance: float) -> Drawdown:
     """
     if not initial_balance > 0:
         raise ValueError(f"an initial balance of {initial_balance} has no drawdown; it must be positive")
-    walk = _Walk(initial_balance, min(len(equity), _PIECE))
-    for begin in range(0, len(equity), _PIECE):
-        walk.over(equity[begin : begin + _PIECE], begin)
-    return walk.result(len(equity))
+    fraction, amount, bars, squares = under_water()(equity, initial_balance)
+    if not math.isfinite(squares):
+        raise ValueError("the equity of a bar is no number")
+    return Drawdown(fraction, amount, int(bars), math.sqrt(squares / len(equity)) if len(equity) else 0.0)
+
+
+def under_water() -> Callable[[Floats, float], tuple[float, float, float, float]]:
+    """``walk``, as machine code in a process that has the compiler loaded; the same bits either way."""
+    from ffe_lab import walk
+
+    if "numba" in sys.modules:
+        from ffe_lab.machine import compiled
+
+        return compiled(walk)["walk"]
+    return lambda equity, peak: walk.walk(equity.tolist(), peak)
 
 
 def deepest_drawdown(equity: Floats, initial_balance: float) -> float:
@@ -75,47 +87,3 @@ def deepest_drawdown(equity: Floats, initial_balance: float) -> float:
 def _walk_block(equity: Floats, peak: float) -> float:
     peaks = np.maximum(np.maximum.accumulate(equity), peak)
     return float(((peaks - equity) / peaks).max())
-
-
-class _Walk:
-    __slots__ = ("_below", "_peaks", "amount", "at_peak", "bars", "fraction", "peak", "squares")
-
-    def __init__(self, initial_balance: float, room: int) -> None:
-        self.peak, self.at_peak = initial_balance, -1
-        self.fraction = self.amount = self.squares = 0.0
-        self.bars = 0
-        self._peaks, self._below = np.empty(room), np.empty(room)
-
-    def over(self, piece: Floats, begin: int) -> None:
-        """``piece`` float64[k] of consecutive bars, of which the first has the number ``begin``."""
-        highest = float(piece.max())
-        if not math.isfinite(highest):
-            raise ValueError("the equity of a bar is no number")
-        if highest < self.peak:
-            self._measure(piece, self.peak)
-            return
-        peaks = np.maximum.accumulate(piece, out=self._peaks[: len(piece)])
-        np.maximum(peaks, self.peak, out=peaks)
-        self._reach(np.flatnonzero(piece == peaks) + begin)
-        self._measure(piece, peaks)
-        self.peak = highest
-
-    def result(self, bars: int) -> Drawdown:
-        if not math.isfinite(self.squares):
-            raise ValueError("the equity of a bar is no number")
-        longest = max(self.bars, bars - 1 - self.at_peak)
-        return Drawdown(self.fraction, self.amount, longest, math.sqrt(self.squares / bars) if bars else 0.0)
-
-    def _measure(self, piece: Floats, peaks: Floats | float) -> None:
-        below = np.subtract(peaks, piece, out=self._below[: len(piece)])
-        self.amount = max(self.amount, float(below.max()))
-        below /= peaks
-        self.fraction = max(self.fraction, float(below.max()))
-        # Not a dot product: its threads and its order of summing are another machine's or another worker's.
-        self.squares += float(np.square(below, out=below).sum())
-
-    def _reach(self, peaks: NDArray[np.intp]) -> None:
-        gap = max(int(peaks[0]) - self.at_peak, int(np.diff(peaks).max(initial=0)))
-        if gap > 1:
-            self.bars = max(self.bars, gap)
-        self.at_peak = int(peaks[-1])

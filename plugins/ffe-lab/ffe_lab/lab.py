@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -46,6 +46,7 @@ class Lab:
     """Settings and plugins of a run. ``Lab.from_settings()`` takes the user's own."""
 
     engine: Engine
+    _instruments: dict[tuple[Asset, float], Instrument] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def from_settings(cls, settings: Settings | None = None) -> Self:
@@ -155,7 +156,9 @@ class Lab:
 
     def instrument(self, asset: Asset, price: float, setup: Setup) -> Instrument:
         """Increments and minimum of the paper account, at the fees of ``setup``."""
-        made = self.engine.paper_instrument(asset, Decimal(repr(price)))
+        if (asset, price) not in self._instruments:
+            self._instruments[asset, price] = self.engine.paper_instrument(asset, Decimal(repr(price)))
+        made = self._instruments[asset, price]
         short = made.can_short or setup.sizing.allow_short
         return replace(made, can_short=short, margin_rate=1 / Decimal(repr(setup.leverage)))
 

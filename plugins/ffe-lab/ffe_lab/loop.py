@@ -102,6 +102,9 @@ def run(
     with ``PENDING_UNITS`` 0, which is no order: whoever judged it puts the size there and calls again from
     the next bar.
     """
+    if first < 0:
+        # Never so; but to know it spares the compiler the question whether a place counts from the end.
+        return first
     many_stops, late = len(stop) > 1, len(delay) > 0
     # Between events these stand still: as local names they stay in registers, which the state's places would not.
     cash, units, stop_at, target_at, forced_at, pending, due = _standing(state)
@@ -112,7 +115,9 @@ def run(
             cash, units, stop_at, target_at, forced_at, pending, due = _standing(state)
         if units != 0.0:
             held += 1
-            if _leaves(units, high[i], low[i], stop_at, target_at, forced_at):
+            # High and low are looked at only where something could happen there: columns that are not read cost nothing.
+            watched = stop_at > 0.0 or target_at > 0.0 or forced_at > 0.0
+            if watched and _leaves(units, high[i], low[i], stop_at, target_at, forced_at):
                 _inside(i, open_, high, low, close, volume, hour, config, state, trades)
                 cash, units, stop_at, target_at, forced_at, pending, due = _standing(state)
         worth = cash + units * close[i]

@@ -20,6 +20,9 @@ from ffe_lab import costs, loop
 #: bars in all from which compiling, or loading what was compiled, costs less than it saves in a fresh process
 COMPILED_PAYS_FROM = 400_000
 
+#: what is called from Python; everything else becomes part of them
+ENTRY_POINTS = frozenset(("run", "finish", "remember", "walk", "first_unsound"))
+
 
 @cache
 def compiled(*modules: ModuleType) -> dict[str, Callable[..., Any]]:
@@ -39,6 +42,8 @@ def compiled(*modules: ModuleType) -> dict[str, Callable[..., Any]]:
         copy = FunctionType(function.__code__, names, function.__name__)
         copy.__qualname__ = f"{function.__name__}_{stamp}"
         options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+        # A call would hand over each of some twenty columns by seven words, at every fill.
+        options["forceinline"] = function.__name__ not in ENTRY_POINTS
         try:
             kernel = numba.njit(cache=True, **options)(copy)
         except RuntimeError:

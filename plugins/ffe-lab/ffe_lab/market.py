@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -94,6 +95,14 @@ class Market:
     def closes(self) -> Indices:
         """When each bar is complete, epoch milliseconds."""
         return close_times(self.candles)
+
+    @cached_property
+    def stamps(self) -> tuple[Indices, int]:
+        """A column and what is to be added to it for the closes: nothing has to be made where all bars are as long."""
+        kind, frame = self.asset.kind, self.timeframe
+        if frame is not Timeframe.D1 or DayBoundary.of(kind) is DayBoundary.UTC:
+            return self.time, frame.milliseconds
+        return self.closes, 0
 
     @cached_property
     def series(self) -> CandleSeries:
@@ -239,9 +248,8 @@ def _opens(frame: pd.DataFrame) -> Indices:
     index = frame.index
     if not isinstance(index, pd.DatetimeIndex):
         raise UsageError("bars are indexed by time", hint="frame.index = pandas.to_datetime(...)")
-    if index.tz is not None:
-        index = index.tz_convert("UTC").tz_localize(None)
-    made: Indices = index.as_unit("ms").to_numpy().view(np.int64)
+    # Of an aware index these are UTC already.
+    made: Indices = (index if index.unit == "ms" else index.as_unit("ms")).asi8
     return made
 
 
@@ -263,12 +271,25 @@ def _usual(time: Indices) -> Timeframe:
     return known[usual]
 
 
+def _first_unsound(time: Indices, columns: dict[str, Floats]) -> int:
+    """All in one pass where the compiler is loaded anyway."""
+    from ffe_lab import walk
+    from ffe_lab.machine import compiled
+
+    views = [time.view(), *(columns[name].view() for name in _COLUMNS)]
+    for view in views:
+        view.flags.writeable = False
+    return int(compiled(walk)["first_unsound"](*views))
+
+
 #: rows that are checked at a time: what stays in the processor's cache
 _BLOCK = 32_768
 
 
 def _require_sound(asset: Asset, time: Indices, columns: dict[str, Floats]) -> None:
     """Sorted, finite, positive and consistent. Raises ``BadData`` with the first bar that is not."""
+    if "numba" in sys.modules and _first_unsound(time, columns) < 0:
+        return
     for begin in range(0, len(time), _BLOCK):
         bars = slice(begin, begin + _BLOCK)
         open_, high, low, close, volume = (columns[name][bars] for name in _COLUMNS)

@@ -100,6 +100,7 @@ def measure(
     benchmark: Floats | None = None,
     trials: Tried | None = None,
     begins: int | None = None,
+    lag: int = 0,
 ) -> Metrics:
     """All metrics of one run.
 
@@ -107,14 +108,14 @@ def measure(
     those instants, ``initial_balance`` what there was before the first bar. ``risk_free`` is an annual rate,
     ``exposure`` the fraction of bars with a position, ``benchmark`` float64[d] daily returns of the market on the same
     days (for Treynor), ``trials`` what the ledger knows, ``begins`` the open of the first bar (epoch milliseconds; else
-    one bar before its close). Raises ``ValueError`` for an equity that is no number, a balance that is not positive and
-    a benchmark of other days.
+    one bar before its close), ``lag`` what is to be added to ``closes``, for columns of opens. Raises ``ValueError``
+    for an equity that is no number, a balance that is not positive and a benchmark of other days.
     """
-    daily = daily_equity(closes, equity, kind, initial_balance)
+    daily = daily_equity(closes, equity, kind, initial_balance, lag=lag)
     fallen = drawdown(equity, initial_balance)
     final = float(daily.equity[-1])
     periods, enough = periods_per_year(kind), len(daily) >= FEWEST_DAYS
-    annual = annual_return(initial_balance, final, _years(closes, begins)) if enough else None
+    annual = annual_return(initial_balance, final, _years(closes, begins, lag)) if enough else None
     rate = daily_rate(risk_free, periods)
     per_day = sharpe_per_period(daily.returns, rate) if enough else None
     var_95, es_95 = _tail(daily, Decimal("0.95"))
@@ -156,13 +157,14 @@ def headline(
     kind: AssetKind,
     risk_free: float = 0.0,
     fewest_days: int = FEWEST_DAYS,
+    lag: int = 0,
 ) -> Headline:
     """What a sweep ranks by: five of the metrics, at a fraction of the cost of all.
 
     ``fewest_days``: who only compares runs of one span with each other may ask for a Sharpe ratio of fewer days.
-    Raises like ``measure``.
+    ``lag`` as in ``measure``, and raises like it.
     """
-    daily = daily_equity(closes, equity, kind, initial_balance)
+    daily = daily_equity(closes, equity, kind, initial_balance, lag=lag)
     final = float(daily.equity[-1])
     ratio = sharpe_ratio(daily.returns, kind, risk_free) if len(daily) >= fewest_days else None
     deepest = deepest_drawdown(equity, initial_balance)
@@ -340,12 +342,12 @@ def _skill(
     return psr(sharpe, n, *shape), deflated, min_track_record_length(sharpe, *shape)
 
 
-def _years(closes: Indices, begins: int | None) -> float | None:
+def _years(closes: Indices, begins: int | None, lag: int) -> float | None:
     if begins is None:
         if len(closes) < 2:
             return None
-        begins = int(2 * closes[0] - closes[1])
-    return (int(closes[-1]) - begins) / _YEAR_MS
+        begins = int(2 * closes[0] - closes[1]) + lag
+    return (int(closes[-1]) + lag - begins) / _YEAR_MS
 
 
 def _deviation(values: Floats) -> float | None:

@@ -92,14 +92,14 @@ def day_boundaries(kind: AssetKind, first_ms: int, last_ms: int) -> Indices:
     return _new_york_boundaries(_DAY_ENDS[kind], first_ms, last_ms)
 
 
-def daily_equity(closes: Indices, equity: Floats, kind: AssetKind, initial_balance: float) -> Daily:
+def daily_equity(closes: Indices, equity: Floats, kind: AssetKind, initial_balance: float, *, lag: int = 0) -> Daily:
     """Samples bar equity at each day's end: the last bar that had closed by then.
 
     ``closes`` int64[n] increasing epoch milliseconds at which bars were complete, ``equity`` float64[n] in account
-    currency at those instants. The first day's return is against ``initial_balance``, and the last day counts whether
-    it is over or not. A day without bars repeats the equity before it; for stocks it is no day, since exchanges keep
-    holidays. Costs d searches among n, whatever n is. Raises ``ValueError`` for columns of different lengths and a
-    balance that is not positive.
+    currency at those instants; ``lag`` is added to every close, which saves making a column of closes out of opens. The
+    first day's return is against ``initial_balance``, and the last day counts whether it is over or not. A day without
+    bars repeats the equity before it; for stocks it is no day, since exchanges keep holidays. Costs d searches among n,
+    whatever n is. Raises ``ValueError`` for columns of different lengths and a balance that is not positive.
     """
     if len(closes) != len(equity):
         raise ValueError(f"{len(closes)} closes and {len(equity)} values of equity are no series")
@@ -107,8 +107,8 @@ def daily_equity(closes: Indices, equity: Floats, kind: AssetKind, initial_balan
         raise ValueError(f"an initial balance of {initial_balance} measures nothing; it must be positive")
     if not len(closes):
         return Daily(np.empty(0, np.int64), np.array([initial_balance]), np.empty(0))
-    days = day_boundaries(kind, int(closes[0]), int(closes[-1]))
-    last = np.searchsorted(closes, days, side="right") - 1
+    days = day_boundaries(kind, int(closes[0]) + lag, int(closes[-1]) + lag)
+    last = np.searchsorted(closes, days - lag, side="right") - 1
     if kind is AssetKind.STOCK:
         traded = np.diff(last, prepend=-1) > 0
         days, last = days[traded], last[traded]

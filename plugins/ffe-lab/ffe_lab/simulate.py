@@ -127,9 +127,8 @@ class _Run:
         entries = int(np.count_nonzero(self.calls.action[first:])) + 1
         own = _writable if market.compiled else _cells
         self.state, self.equity = own(loop.STATE_SIZE), own(bars)
-        self.trades: Any = [own(entries) for _ in range(loop.TRADE_ROWS)]
-        if market.compiled:
-            self.trades = np.zeros((loop.TRADE_ROWS, entries))
+        # A tuple: the compiler knows each column by its place, and makes no view of a table for every cell.
+        self.trades = tuple(own(entries) for _ in range(loop.TRADE_ROWS))
         self.state[loop.CASH] = setup.initial_balance
 
     def through(self) -> Simulation:

@@ -160,8 +160,8 @@ def _anchor(percent: float) -> str:
 
 
 def _levels(frame: Frame, unit: str) -> list[tuple[float, float, str]]:
-    """Round values, their places and how they are written, three to six of them."""
-    rough = (frame.high - frame.low) / 4
+    """Round values, their places and how they are written, two to six of them."""
+    rough = (frame.high - frame.low) / 5
     scale = 10.0 ** math.floor(math.log10(rough))
     step = scale * next(times for times in (1, 2, 2.5, 5, 10) if times * scale >= rough * 0.99)
     values = [at * step for at in range(math.ceil(frame.low / step), math.floor(frame.high / step) + 1)]

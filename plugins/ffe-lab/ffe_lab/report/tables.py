@@ -65,7 +65,7 @@ def baselines(run: Run) -> Html:
     names = sorted(run.baselines, key=lambda name: (name != BUY_AND_HOLD, name))
     rows = [("this run", run.metrics), *((name_of(name), run.baselines[name]) for name in names)]
     table = _table("The same span and costs, decided otherwise", _COMPARED, rows, first="Who decided")
-    return join([table, *(tag("p", line) for line in chance(run))])
+    return join([table, *(tag("p", line, " The row shows their median.") for line in chance(run))])
 
 
 def chance(run: Run) -> list[str]:
@@ -78,7 +78,7 @@ def chance(run: Run) -> list[str]:
             of = "those" if runs is None else f"{runs:,.0f} runs"
             told.append(
                 f"{name_of(name)}: of {of} with as many and as long trades at other times this one beat "
-                f"{percent(beaten, sign=False, digits=1)}; the row shows their median."
+                f"{percent(beaten, sign=False, digits=1)}."
             )
     return told
 

@@ -11,7 +11,7 @@ from ffe_lab.report.run import BUY_AND_HOLD, Run
 from ffe_lab.report.tables import chance
 from ffe_lab.report.told import lead, span, title_of, warnings
 from ffe_lab.report.trade_list import exit_reasons
-from ffe_lab.report.wording import FIGURES, between, money, name_of, number, numbered, percent, reason_missing, worded
+from ffe_lab.report.wording import FIGURES, between, decisive, money, name_of, number, percent, reason_missing, worded
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,8 +33,8 @@ _SHOWN = (
     "psr",
     "dsr",
 )
-#: assumptions that are shown; the others are in the page and in JSON
-ASSUMED = 5
+#: assumptions that are shown at most; the others are in the page and in JSON
+ASSUMED = 8
 _WIDEST, _HEIGHT = 100, 8
 
 
@@ -123,8 +123,9 @@ def _print_assumptions(console: Console, data: Mapping[str, Any]) -> None:
     grid.title, grid.title_justify = "assumptions", "left"
     grid.add_column(justify="right")
     grid.add_column(overflow="fold")
-    for at, line in numbered(told[:ASSUMED]):
+    shown = decisive(told, ASSUMED)
+    for at, line in shown:
         grid.add_row(f"{at}.", Text(clean(line)))
-    if len(told) > ASSUMED:
-        grid.add_row("", Text(f"and {len(told) - ASSUMED} more: --html FILE or --json", style="dim"))
+    if len(told) > len(shown):
+        grid.add_row("", Text(f"and {len(told) - len(shown)} more: --html FILE or --json", style="dim"))
     console.print(grid)

@@ -18,6 +18,8 @@ ROOM = 700_000
 #: characters of a vote's reasoning
 SPOKEN = 600
 
+PASSED, NOT_APPLICABLE = "passed", "not_applicable"
+
 type Decision = Mapping[str, Any]
 
 
@@ -138,13 +140,14 @@ def _behind(into: Decision | None, out: Decision | None) -> Html | None:
     if not parts:
         return None
     named = into or out or {}
-    summary = f"{named['action']}, confidence {named['confidence']}, {len(named.get('votes') or ())} votes"
+    votes = len(named.get("votes") or ())
+    summary = f"{named['action']}, confidence {named['confidence']}, {votes} {'vote' if votes == 1 else 'votes'}"
     return tag("details", tag("summary", summary), *parts)
 
 
 def _decision(words: str, decision: Decision) -> Html:
     votes = [_vote(vote) for vote in decision.get("votes") or ()]
-    rulings = [tag("li", _ruling(ruling)) for ruling in decision.get("rulings") or ()]
+    rulings = [tag("li", line) for line in _rulings(decision.get("rulings") or ())]
     return tag(
         "div",
         tag("p", tag("strong", f"{words}: {decision['action']}"), f", confidence {decision['confidence']}"),
@@ -167,8 +170,18 @@ def _reasoning(text: str) -> Html | None:
     return tag("q", text if len(text) <= SPOKEN else f"{text[:SPOKEN].rstrip()} (cut)")
 
 
-def _ruling(ruling: Any) -> str:
-    if not isinstance(ruling, Mapping):
-        return str(ruling)
-    told = f"{name_of(ruling['rule'])}: {name_of(ruling['outcome'])}"
-    return f"{told}, {ruling['reason']}" if ruling.get("reason") else told
+def _rulings(rulings: Sequence[Any]) -> list[str]:
+    """A line for each rule that has something to say; the others by name."""
+    told = [ruling for ruling in rulings if not isinstance(ruling, Mapping)]
+    judged = [ruling for ruling in rulings if isinstance(ruling, Mapping)]
+    lines = [str(line) for line in told]
+    for ruling in judged:
+        if ruling["outcome"] != NOT_APPLICABLE and (ruling["outcome"] != PASSED or ruling.get("reason")):
+            reason = f", {ruling['reason']}" if ruling.get("reason") else ""
+            lines.append(f"{name_of(ruling['rule'])}: {name_of(ruling['outcome'])}{reason}")
+    quiet = [ruling for ruling in judged if ruling["outcome"] == PASSED and not ruling.get("reason")]
+    away = [ruling for ruling in judged if ruling["outcome"] == NOT_APPLICABLE]
+    for words, silent in (("passed", quiet), ("not applicable", away)):
+        if silent:
+            lines.append(f"{words}: {', '.join(name_of(ruling['rule']) for ruling in silent)}")
+    return lines

@@ -80,6 +80,7 @@ GROUPS: Mapping[str, tuple[Figure, ...]] = _GROUPS
 FIGURES: Mapping[str, Figure] = {figure.key: figure for group in _GROUPS.values() for figure in group}
 
 _OF_TRADES = frozenset({"win_rate", "average_win", "average_loss", "profit_factor", "concentration"})
+_OF_TRIALS = frozenset({"dsr", "trials"})
 _WITHOUT = {
     "average_win": "no winning trade",
     "average_loss": "no losing trade",
@@ -143,6 +144,8 @@ def reason_missing(key: str, data: Mapping[str, Any], days: int) -> str:
         return "no trades"
     if key in _OF_TRADES or key == "pnl_autocorrelation":
         return _WITHOUT.get(key, "too few trades") if trades >= ENOUGH else f"{trades:.0f} trades are too few"
+    if key in _OF_TRIALS and number(data["metrics"].get("trials")) is None:
+        return "nobody counted what was tried"
     if days < ENOUGH:
         return f"{days} days are too few, {ENOUGH} are needed"
     return _WITHOUT.get(key, "cannot be computed from these returns")
@@ -187,6 +190,12 @@ def numbered(assumptions: Sequence[Any]) -> list[tuple[int, str]]:
         own, dot, rest = line.partition(". ")
         found.append((int(own), rest) if dot and own.isascii() and own.isdecimal() else (at, line))
     return found
+
+
+def decisive(assumptions: Sequence[Any], most: int) -> list[tuple[int, str]]:
+    """The assumptions that name a figure, ``most`` at most: what was set for this run rather than holds for all."""
+    told = numbered(assumptions)
+    return [(at, line) for at, line in told if any(letter.isdigit() for letter in line)][:most] or told[:most]
 
 
 def name_of(key: object) -> str:
