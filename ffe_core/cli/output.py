@@ -128,13 +128,18 @@ class Printer:
 
     def reader_is_gone(self) -> bool:
         """Whether the other end of the pipe has been closed: nobody reads what would be printed."""
+        import select
+
+        watch = select.poll()
         try:
             self._stream.flush()
+            # A long text that was refused leaves nothing to flush, and the pipe still tells.
+            watch.register(self._stream.fileno(), 0)
         except BrokenPipeError:
             return True
         except (OSError, ValueError):
             return False
-        return False
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in watch.poll(0))
 
 
 def line_on_stderr(line: str) -> None:

@@ -315,8 +315,9 @@ def test_closed_standard_streams_are_no_reason_to_fail(closed: str, home: Path) 
     assert done.stderr == ""
 
 
-def test_reader_that_leaves_early_gets_no_traceback(home: Path) -> None:
-    line = f'set -o pipefail; "{sys.executable}" -m ffe_core.cli --help | true'
+@pytest.mark.parametrize("pipe", ["--help | true", "config schema | true", "config schema --json | head -c 1"])
+def test_reader_that_leaves_early_is_no_error(home: Path, pipe: str) -> None:
+    line = f'set -o pipefail; "{sys.executable}" -m ffe_core.cli {pipe} > /dev/null'
     done = subprocess.run(["bash", "-c", line], capture_output=True, encoding="utf-8", timeout=60, check=False)
     assert done.returncode in (0, 1)
     assert done.stderr == ""
