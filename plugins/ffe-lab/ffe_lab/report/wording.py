@@ -66,25 +66,31 @@ _GROUPS = {
         Figure("exposure", "Exposure", SHARE, "bars in the market"),
         Figure("longest_winning_streak", "Longest winning streak", COUNT),
         Figure("longest_losing_streak", "Longest losing streak", COUNT),
-        Figure("concentration", "Concentration", SHARE, "of the profit in few trades"),
+        Figure("concentration", "Concentration", RATIO, "0: all winners won the same; 1: one won everything"),
         Figure("pnl_autocorrelation", "Autocorrelation of results", RATIO, "of a trade with the one before"),
     ),
     "Luck or skill": (
         Figure("psr", "Probabilistic Sharpe ratio", SHARE, "chance that the true Sharpe ratio is above zero"),
         Figure("dsr", "Deflated Sharpe ratio", SHARE, "the same after paying for every configuration tried"),
         Figure("trials", "Configurations tried", COUNT, "on this asset and span"),
-        Figure("min_track_record_length", "Minimum track record", COUNT, "days until the Sharpe ratio means anything"),
+        Figure(
+            "min_track_record_length",
+            "Minimum track record",
+            COUNT,
+            "days until such a Sharpe ratio is shown to be above zero",
+        ),
     ),
 }
 GROUPS: Mapping[str, tuple[Figure, ...]] = _GROUPS
 FIGURES: Mapping[str, Figure] = {figure.key: figure for group in _GROUPS.values() for figure in group}
 
-_OF_TRADES = frozenset({"win_rate", "average_win", "average_loss", "profit_factor", "concentration"})
+_OF_TRADES = frozenset({"win_rate", "average_win", "average_loss", "profit_factor"})
 _OF_TRIALS = frozenset({"dsr", "trials"})
 _WITHOUT = {
     "average_win": "no winning trade",
     "average_loss": "no losing trade",
     "profit_factor": "no losing trade",
+    "sortino": "no day below the target",
     "calmar": "no drawdown",
     "recovery_factor": "no drawdown",
     "treynor": "no market to compare with",
@@ -140,6 +146,8 @@ def between(key: str, interval: Any) -> str | None:
 def reason_missing(key: str, data: Mapping[str, Any], days: int) -> str:
     """Why the data hold no figure under ``key``."""
     trades = number(data["metrics"].get("total_trades")) or 0
+    if key == "concentration":
+        return "fewer than three winning trades"
     if key in _OF_TRADES and not trades:
         return "no trades"
     if key in _OF_TRADES or key == "pnl_autocorrelation":

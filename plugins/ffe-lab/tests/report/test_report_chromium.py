@@ -147,10 +147,13 @@ def test_the_page_can_be_read_without_its_script(browser: Chrome, report: Path) 
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
-def test_paper_shows_the_votes_and_no_navigation(browser: Chrome, report: Path) -> None:
+def test_paper_is_white_and_shows_what_its_reader_opened(browser: Chrome, report: Path) -> None:
     opened(browser, report, 800, "dark", media="print")
+    first, second = browser.find_elements("css selector", "details")[:2]
+    browser.execute_script("arguments[0].open = true", first)
     assert not browser.find_element("css selector", "nav").is_displayed()
-    assert browser.execute_script("return document.querySelector('details q').checkVisibility()")
+    assert first.find_element("css selector", "q").is_displayed()
+    assert not second.find_element("css selector", "q").is_displayed()
     assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 

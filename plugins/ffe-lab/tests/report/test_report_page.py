@@ -243,6 +243,7 @@ def test_what_is_null_is_not_shown_and_says_why(make_sample: MakeSample) -> None
         ({"total_trades": 5, "win_rate": None}, "Win rate", "5 trades are too few"),
         ({"total_trades": 90, "profit_factor": None}, "Profit factor", "no losing trade"),
         ({"calmar": None}, "Calmar ratio", "no drawdown"),
+        ({"dsr": None, "trials": None}, "Deflated Sharpe ratio", "nobody counted what was tried"),
         ({"sharpe": float("nan")}, "Sharpe ratio", "cannot be computed from these returns"),
     ],
 )
@@ -306,6 +307,23 @@ def test_a_decision_stands_with_one_trade_only(make_sample: MakeSample) -> None:
     data, candles, decisions = make_sample(24 * 90)
     bodies = Reader(html_report(data, candles=candles, decisions=decisions[:1])).root.find("list").all("tbody")
     assert [len(body.all("details")) for body in bodies] == [1] + [0] * (len(bodies) - 1)
+
+
+def test_rules_that_have_nothing_to_say_stand_on_one_line(make_sample: MakeSample) -> None:
+    data, candles, decisions = make_sample(24 * 90)
+    decisions[0]["rulings"] = [
+        {"rule": "market_hours", "outcome": "passed", "reason": ""},
+        {"rule": "volatility", "outcome": "clamped", "reason": "a daily range of 5.1% is above 5%"},
+        {"rule": "drawdown", "outcome": "passed", "reason": ""},
+        {"rule": "cooldown", "outcome": "not_applicable", "reason": "switched off"},
+    ]
+    root = Reader(html_report(data, candles=candles, decisions=decisions)).root
+    rulings = next(ul for ul in root.find("list").all("ul") if ul.attributes.get("class") == "rulings")
+    assert [item.words() for item in rulings.all("li")] == [
+        "volatility: clamped, a daily range of 5.1% is above 5%",
+        "passed: market hours, drawdown",
+        "not applicable: cooldown",
+    ]
 
 
 def test_entries_that_came_to_nothing_are_counted(sample: Sample) -> None:

@@ -64,13 +64,20 @@ def test_a_warning_comes_first_where_the_data_say_so(sample: Sample, key: str, w
     assert word not in printed(sample[0])
 
 
-def test_assumptions_are_folded_to_the_first(sample: Sample) -> None:
-    told = printed(sample[0])
-    assumed = sample[0]["assumptions"]
-    assert assumed[ASSUMED - 1] in told
-    assert assumed[ASSUMED] not in told
-    assert f"and {len(assumed) - ASSUMED} more: --html FILE or --json" in told
-    assert "more: --html" not in printed({**sample[0], "assumptions": assumed[:ASSUMED]})
+def test_assumptions_are_folded_to_those_that_name_a_figure(sample: Sample) -> None:
+    assumed = ["1. fills at the next open", "2. fee 0.1 % per fill", "3. no shorts", "4. stop 2 % from the fill"]
+    told = printed({**sample[0], "assumptions": assumed})
+    assert "2. fee 0.1 % per fill" in told
+    assert "4. stop 2 % from the fill" in told
+    assert "no shorts" not in told
+    assert "and 2 more: --html FILE or --json" in told
+
+
+def test_assumptions_without_a_figure_are_folded_to_the_first(sample: Sample) -> None:
+    told = printed({**sample[0], "assumptions": [f"holds {letter}" for letter in "abcdefghijk"]})
+    assert f"{ASSUMED}. holds {'abcdefghijk'[ASSUMED - 1]}" in told
+    assert f"and {11 - ASSUMED} more: --html FILE or --json" in told
+    assert "more: --html" not in printed({**sample[0], "assumptions": ["holds"]})
 
 
 def test_assumptions_keep_the_numbers_that_they_bring(sample: Sample) -> None:
