@@ -1,0 +1,272 @@
+"""What all runs of one experiment have in common, and the lean measure of one of them.
+
+An experiment runs the same account over the same bars, or over many variants of them. What does not change is prepared
+once, here and in every worker; what is left of a run is its signals, the loop and five numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ffe_core import AggregationStrategy, Instrument, Timeframe, UsageError, VectorProvider
+from ffe_core.ensemble.tiers import EnsembleRules
+from ffe_lab import loop
+from ffe_lab.calls import calls_of, panel_calls
+from ffe_lab.costs import delays, thin_hours
+from ffe_lab.drawdown import drawdown
+from ffe_lab.gate import Calls
+from ffe_lab.lab import ENSEMBLE, Lab
+from ffe_lab.machine import compiled
+from ffe_lab.market import Market
+from ffe_lab.metrics import FEWEST_DAYS, sharpe_per_period
+from ffe_lab.returns import daily_equity, daily_rate, periods_per_year, simple_returns
+from ffe_lab.simulate import Rulebook, Setup, Simulation, config_of, simulate
+from ffe_lab.stops import stop_fractions
+from ffe_lab.trades import Floats, Indices
+from ffe_lab.trials import digest_of
+
+if TYPE_CHECKING:
+    from ffe_lab.backtest import Provider
+
+type Point = Mapping[str, Any]
+
+#: parameters of the account, which an experiment may vary beside those of the provider
+ACCOUNT = ("stop", "target", "risk")
+#: places of a run's row of numbers; what does not exist is NaN there
+FINAL, SHARPE, DRAWDOWN, TRADES, WINS = range(5)
+ROW = 5
+
+
+class Maker(Protocol):
+    """Who decides: makes the calls of a whole market."""
+
+    def calls(self, market: Market, params: Point) -> Calls: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OneRule:
+    provider: VectorProvider
+
+    def calls(self, market: Market, params: Point) -> Calls:
+        return calls_of(self.varied(params), market.series)
+
+    def varied(self, params: Point) -> VectorProvider:
+        """Raises ``UsageError`` for parameters that the rule does not take."""
+        return self.provider.with_params(**params) if params else self.provider
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    members: dict[str, VectorProvider]
+    strategies: dict[str, AggregationStrategy]
+    rules: EnsembleRules
+
+    def calls(self, market: Market, params: Point) -> Calls:
+        if params:
+            raise UsageError("parameters are those of one provider", hint="--provider NAME, once")
+        return panel_calls(self.members, market, self.strategies, self.rules)
+
+
+def maker_of(lab: Lab, provider: Provider, params: Point | None = None) -> Maker:
+    """Raises ``UnknownName``, and ``UsageError`` for who cannot answer for a whole series."""
+    if not isinstance(provider, str) and isinstance(provider, VectorProvider):
+        return OneRule(provider.with_params(**params) if params else provider)
+    names = [provider] if isinstance(provider, str) else list(provider)
+    if len(names) == 1 and names[0] != ENSEMBLE:
+        return OneRule(lab.provider(names[0], params))
+    if params:
+        raise UsageError("parameters are those of one provider", hint="--provider NAME, once")
+    registry = lab.engine.registry
+    strategies = {name: registry.close_at_hand("strategy", name) for name in registry.strategies}
+    return Panel({name: lab.provider(name) for name in lab.panel(names)}, strategies, lab.ensemble)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Who decides, for which account, under which rules. ``fewest_days``: below it there is no Sharpe ratio."""
+
+    maker: Maker
+    setup: Setup
+    instrument: Instrument
+    rulebook: Rulebook | None
+    risk_free: float
+    fewest_days: int = FEWEST_DAYS
+
+    @classmethod
+    def of(
+        cls,
+        lab: Lab,
+        market: Market,
+        provider: Provider,
+        setup: Setup,
+        *,
+        params: Point | None = None,
+        risk_free: float | None = None,
+        fewest_days: int = FEWEST_DAYS,
+    ) -> Study:
+        """Raises like ``maker_of``."""
+        return cls(
+            maker_of(lab, provider, params),
+            setup,
+            lab.instrument(market.asset, float(market.close[market.first]), setup),
+            lab.rulebook if setup.gate else None,
+            lab.own.risk_free_rate if risk_free is None else risk_free,
+            fewest_days,
+        )
+
+    def simulation(self, market: Market, point: Point) -> Simulation:
+        params, account = parted(point)
+        calls = self.maker.calls(market, params)
+        return simulate(market, calls, varied(self.setup, account), self.instrument, self.rulebook)
+
+
+def parted(point: Point) -> tuple[dict[str, Any], dict[str, Any]]:
+    """``(those of the provider, those of the account)``."""
+    account = {name: value for name, value in point.items() if name in ACCOUNT}
+    return {name: value for name, value in point.items() if name not in ACCOUNT}, account
+
+
+def varied(setup: Setup, account: Point) -> Setup:
+    """The account with another fixed ``stop``, ``target`` or ``risk``. Raises ``UsageError`` for no fraction."""
+    if not account:
+        return setup
+    held = {name: _share(name, value) for name, value in account.items()}
+    sizing, exits = setup.sizing, setup.sizing.exits
+    if "stop" in held:
+        exits = replace(exits, stop="fixed", fallback=held["stop"])
+    if "target" in held:
+        exits = replace(exits, target=held["target"])
+    if "risk" in held:
+        sizing = replace(sizing, risk=held["risk"])
+    return replace(setup, sizing=replace(sizing, exits=exits))
+
+
+def _share(name: str, value: Any) -> Decimal:
+    most = 0.1 if name == "risk" else 1.0
+    try:
+        read = float(value)
+    except (TypeError, ValueError):
+        read = -1.0
+    if not 0 <= read < most and not (name == "target" and 0 <= read < float("inf")):
+        raise UsageError(f"{name} {value!r} is no fraction from 0 up to {most:g}")
+    return Decimal(repr(read))
+
+
+class Runner:
+    """Runs one study over one market as often as is asked: columns and buffers are made once.
+
+    Not for several threads at once; ``twin`` makes another one beside it.
+    """
+
+    def __init__(self, study: Study, market: Market) -> None:
+        self.study, self.market = study, market.as_compiled()
+        self._rate = daily_rate(study.risk_free, periods_per_year(market.asset.kind))
+        self._room = 0
+
+    def twin(self) -> Runner:
+        """The same runs with buffers of their own; indicators are shared."""
+        return Runner(self.study, self.market)
+
+    def row(self, point: Point) -> Floats:
+        """``ROW`` numbers of one run. Raises ``UsageError`` for a point that provider or account does not take."""
+        study = self.study
+        params, account = parted(point)
+        if study.setup.gate or account:
+            done = study.simulation(self.market, point)
+            return self._measured(done.equity, len(done.trades), int(np.count_nonzero(done.trades.pnl > 0)))
+        equity, trades = self.lean(study.maker.calls(self.market, params).action)
+        return self._measured(equity, trades.shape[1], int(np.count_nonzero(trades[loop.PNL] > 0)))
+
+    def lean(self, action: Any) -> tuple[Floats, Floats]:
+        """``(equity, trades)`` of the loop alone, in buffers that the next run overwrites; trades are rows of the loop.
+
+        The gate is not asked.
+        """
+        market, first = self.market, self.market.first
+        bars = len(market.candles)
+        signals = np.ascontiguousarray(action, np.int8).view()
+        signals.flags.writeable = False
+        self._make_room(int(np.count_nonzero(signals[first:])) + 1)
+        self._state[:] = 0.0
+        self._state[loop.CASH] = self.study.setup.initial_balance
+        before, after = self._columns
+        self._kernels["run"](first, bars, False, *before, signals, *after, self._state, self._equity, self._trades)
+        self._kernels["finish"](bars - 1, before[4], self._state, self._trades)
+        return self._equity[first:], self._trades[:, : int(self._state[loop.TRADES])]
+
+    def _make_room(self, entries: int) -> None:
+        if entries > self._room:
+            self._room = 2 * entries
+            self._trades = np.zeros((loop.TRADE_ROWS, self._room))
+
+    @cached_property
+    def _state(self) -> Floats:
+        return np.zeros(loop.STATE_SIZE)
+
+    @cached_property
+    def _equity(self) -> Floats:
+        return np.zeros(len(self.market.candles))
+
+    @cached_property
+    def _kernels(self) -> Any:
+        return compiled()
+
+    @cached_property
+    def _columns(self) -> tuple[list[Any], list[Any]]:
+        """What the loop takes before and after the signals."""
+        market, setup = self.market, self.study.setup
+        realistic, bars = setup.is_realistic, len(self.market.candles)
+        late = delays(bars, market.timeframe.milliseconds, setup.seed) if realistic else np.empty(0, np.int64)
+        before = (market.time, market.open, market.high, market.low, market.close, market.volume)
+        after = (
+            stop_fractions(market, setup.exits),
+            thin_hours(market.time) if realistic else np.empty(0),
+            late,
+            config_of(setup, market, self.study.instrument),
+        )
+        return [_frozen(column) for column in before], [_frozen(column) for column in after]
+
+    def _measured(self, equity: Floats, trades: int, wins: int) -> Floats:
+        initial = self.study.setup.initial_balance
+        row = np.empty(ROW)
+        row[FINAL] = equity[-1]
+        row[SHARPE] = self._sharpe(equity)
+        row[DRAWDOWN] = drawdown(equity, initial).fraction
+        row[TRADES], row[WINS] = trades, wins
+        return row
+
+    def _sharpe(self, equity: Floats) -> float:
+        """Per period; NaN where there is none."""
+        if len(self._ends) < self.study.fewest_days:
+            return np.nan
+        sampled = np.empty(len(self._ends) + 1)
+        sampled[0] = self.study.setup.initial_balance
+        np.take(equity, self._ends, out=sampled[1:])
+        found = sharpe_per_period(simple_returns(sampled), self._rate)
+        return np.nan if found is None else found
+
+    @cached_property
+    def _ends(self) -> Indices:
+        """The last bar of each trading day: what ``daily_equity`` makes of an equity that counts the bars."""
+        market, first = self.market, self.market.first
+        counted = np.arange(len(market), dtype=np.float64)
+        made: Indices = daily_equity(market.closes[first:], counted, market.asset.kind, 1.0).equity[1:].astype(np.int64)
+        return made
+
+
+def _frozen(column: Any) -> Any:
+    """A contiguous read-only view: one type for the compiler, so that each kernel is compiled once."""
+    view = np.ascontiguousarray(column).view()
+    view.flags.writeable = False
+    return view
+
+
+def trial_of(provider: str, params: Point, setup: Setup, timeframe: Timeframe) -> str:
+    """What the trial ledger knows a run by: as ``backtest.configuration`` names it."""
+    return digest_of({"provider": provider, "params": dict(params), "setup": repr(setup), "timeframe": timeframe.value})
