@@ -83,21 +83,23 @@ def analyze(
     ranked = rank(decisions)
     data = [decision_data(decision) for decision in ranked]
     shown = data[0] if len(wanted) == 1 else {"decisions": data, "errors": [error.message for error in errors]}
-    session.emit(shown, lambda console: _print(console, session, ranked, alone=len(wanted) == 1, pulse=show_pulse))
+    session.emit(shown, lambda console: _print(console, session, ranked, len(wanted) == 1, show_pulse, source))
     if errors:
         session.exit(errors[0].exit_code)
     _fail_without_an_answer(ranked)
 
 
-def _print(console: Console, session: Session, ranked: list[Decision], *, alone: bool, pulse: bool) -> None:
+def _print(
+    console: Console, session: Session, ranked: list[Decision], alone: bool, show_pulse: bool, source: str | None
+) -> None:
     from ffe_core.cli.render import print_decision, print_ranking
 
     if alone:
         threshold = session.settings.decision.threshold
-        print_decision(console, ranked[0], show_pulse=pulse, threshold=threshold)
+        print_decision(console, ranked[0], show_pulse=show_pulse, threshold=threshold)
     else:
         print_ranking(console, ranked)
-    if ranked[0].market.synthetic and session.settings.origin("data.sources") == "default":
+    if ranked[0].market.synthetic and source is None:
         console.print("real prices: ffe data import FILE, then ffe config set data.sources files", style="dim")
 
 

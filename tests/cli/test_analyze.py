@@ -164,13 +164,10 @@ def test_what_was_traded_since_changes_no_decision_about_the_past(ffe):
     assert canonical_json(told()) == canonical_json(before)
 
 
-def test_who_has_chosen_no_source_is_told_how_to_come_by_real_prices(ffe, monkeypatch):
-    def hinted():
-        return "ffe config set data.sources files" in ffe("analyze", "BTCUSD", "--at", AT).out
-
-    assert hinted()
-    monkeypatch.setenv("FFE_DATA__SOURCES", "demo")
-    assert not hinted()
+def test_whoever_did_not_ask_for_invented_prices_is_told_how_to_come_by_real_ones(ffe):
+    line = "ffe config set data.sources files"
+    assert line in ffe("analyze", "BTCUSD", "--at", AT).out
+    assert line not in ffe("analyze", "BTCUSD", "--at", AT, "--source", "demo").out
 
 
 def test_several_assets_are_ranked_and_one_that_fails_stops_nobody(ffe):
