@@ -1,8 +1,8 @@
 """A briefing as text for a language model: numbered facts, a question, and strangers' words kept apart as data.
 
-Blocks have a rank. When the budget is too small, whole blocks leave from the lowest rank up; the instructions, the
-market and the form of the answer never do. Numbers carry the significant digits of the asset. Nothing in here tells
-the model what to prefer.
+Blocks have a rank. When the budget is too small, they leave from the lowest rank up, strangers' words first and the
+oldest of them first of all; the instructions, the market and the form of the answer never do. Numbers carry the
+significant digits of the asset. Nothing in here tells the model what to prefer.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 from ffe_core.domain.assets import NEW_YORK
@@ -51,7 +51,7 @@ _SYSTEM = (
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """``system`` and ``user`` text; ``dropped`` names the blocks that the budget left out."""
+    """``system`` and ``user`` text; ``dropped`` names the blocks that the budget left out, all or in part."""
 
     system: str
     user: str
@@ -69,6 +69,17 @@ class _Block:
     text: str
     #: 0 stays whatever happens; the highest leaves first
     rank: int
+    #: what ``text`` is a list of, where its parts may leave one by one, the first ones first
+    parts: tuple[str, ...] = ()
+
+    def shorter(self, excess: int) -> _Block | None:
+        """The block without so many parts as ``excess`` tokens take; ``None`` where nothing would be left of it."""
+        gone = size = 0
+        while gone < len(self.parts) and size < excess * _BYTES_PER_TOKEN:
+            size += len(f"{self.parts[gone]}, ".encode())
+            gone += 1
+        rest = self.parts[gone:]
+        return replace(self, text=_listed(rest), parts=rest) if rest else None
 
 
 def render_prompt(briefing: Briefing, *, max_tokens: int = 3000) -> Prompt:
@@ -79,12 +90,14 @@ def render_prompt(briefing: Briefing, *, max_tokens: int = 3000) -> Prompt:
     system = _SYSTEM.format(answer=ANSWER_FORM, horizon=briefing.horizon, timeframe=briefing.timeframe)
     blocks = [block for block in _blocks(briefing) if block.text]
     dropped: list[str] = []
-    while tokens(system) + tokens(_join(blocks)) > max_tokens:
+    while (excess := tokens(system) + tokens(_join(blocks)) - max_tokens) > 0:
         spare = max((block for block in blocks if block.rank), key=lambda block: block.rank, default=None)
         if spare is None:
             break
-        blocks.remove(spare)
-        dropped.append(spare.name)
+        place, shorter = blocks.index(spare), spare.shorter(excess)
+        blocks[place : place + 1] = [] if shorter is None else [shorter]
+        if spare.name not in dropped:
+            dropped.append(spare.name)
     return Prompt(system, _join(blocks), tuple(dropped))
 
 
@@ -111,7 +124,7 @@ def _blocks(briefing: Briefing) -> list[_Block]:
         _Block("notes", "\n".join(f"- {note.origin}: {tidy(note.text)}" for note in own), 5),
         _Block("last bar", _shape(briefing.market.shape), 6),
         _Block("further indicators", _indicators(briefing), 7),
-        _Block("data", envelope(untrusted), 8),
+        _Block("data", envelope(untrusted), 8, _entries(untrusted)),
         _Block("your part", briefing.part, 0),
         _Block("answer", ANSWER_FORM, 0),
     ]
@@ -195,19 +208,28 @@ def _indicators(briefing: Briefing) -> str:
 
 
 def envelope(notes: Iterable[Note]) -> str:
-    """Strangers' texts as one JSON block: each once, normalised, without control or direction marks, 500 characters.
+    """Strangers' texts as one JSON block, oldest first: each once, normalised, without control or direction marks,
+    500 characters.
 
     Roles such as ``<|system|>`` or ``[INST]`` are spelled with JSON's escapes, because a server may read them as such
     wherever they stand in a text; to a reader of JSON they are the same.
     """
+    return _listed(_entries(notes))
+
+
+def _entries(notes: Iterable[Note]) -> tuple[str, ...]:
     seen: dict[str, str] = {}
-    for note in notes:
+    for note in sorted(notes, key=lambda note: note.available_at):
         text = tidy(note.text)
         if text:
             told = {"origin": note.origin, "trust": note.trust.value, "at": iso(note.available_at), "text": text}
             members = ", ".join(f'"{name}": {quoted(value)}' for name, value in told.items())
             seen.setdefault(text.casefold(), f"{{{members}}}")
-    return f"[{', '.join(seen.values())}]" if seen else ""
+    return tuple(seen.values())
+
+
+def _listed(entries: Sequence[str]) -> str:
+    return f"[{', '.join(entries)}]" if entries else ""
 
 
 def quoted(text: str) -> str:

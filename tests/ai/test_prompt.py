@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -87,6 +88,23 @@ def test_a_budget_that_fits_is_kept():
     long = briefing(notes=tuple(note(f"headline {number} " + "x" * 400) for number in range(50)))
     prompt = render_prompt(long, max_tokens=1500)
     assert tokens(prompt.system) + tokens(prompt.user) <= 1500
+
+
+@pytest.mark.parametrize("budget", range(500, 3000, 250))
+def test_of_too_many_headlines_the_newest_stay(budget):
+    notes = [
+        Note("news", Trust.UNTRUSTED, AT - timedelta(hours=hours), f"headline {hours} hours old " + "x" * 300)
+        for hours in range(200)
+    ]
+    prompt = render_prompt(briefing(notes=(*notes[100:], *notes[:100])), max_tokens=budget)
+    assert tokens(prompt.system) + tokens(prompt.user) <= budget
+    told = json.loads(prompt.user.split("## data\n")[1].split("\n\n## ")[0]) if "## data" in prompt.user else []
+    assert [entry["text"].split()[1] for entry in told] == [str(hours) for hours in reversed(range(len(told)))]
+    assert prompt.dropped[0] == "data"
+    # Nothing of ours leaves while there is a headline, and no more headlines leave than have to.
+    if told:
+        assert prompt.dropped == ("data",)
+        assert tokens(prompt.system) + tokens(prompt.user) > budget - 160
 
 
 def test_forex_prices_keep_their_digits():

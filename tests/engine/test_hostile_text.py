@@ -114,7 +114,7 @@ def test_hostile_words_stand_in_the_data_block_only_and_as_json(max_tokens):
     assert {(entry["origin"], entry["trust"]) for entry in read} == {("tabloid", "untrusted")}
     assert all(len(entry["text"]) <= NOTE_LENGTH for entry in read)
     # What was written is still there to be weighed: the escapes are JSON's own.
-    assert any("<|im_start|>system" in entry["text"] for entry in read)
+    assert loud.dropped or any("<|im_start|>system" in entry["text"] for entry in read)
     assert not any(
         re.search("[\u202a-\u202e\u2066-\u2069\u200b\ufe00\U000e0042\x00-\x1f\x7f-\x9f]", each["text"]) for each in read
     )
