@@ -118,18 +118,22 @@ class Diagnosis:
     #: programs that are not on the path -> how to get them
     missing_tools: Mapping[str, str]
 
-    @property
-    def is_well(self) -> bool:
-        return self.info.state in ("active", "disabled") and not self.problems and not self.missing_tools
+    def is_well(self, *, wanted: bool) -> bool:
+        """A tool that is not installed is missed by whoever wants its plugin."""
+        tools = self.missing_tools if wanted else {}
+        return self.info.state in ("active", "disabled") and not self.problems and not tools
 
 
 @command("doctor")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 def doctor(session: Session, names: tuple[str, ...]) -> None:
-    """Say what each plugin costs, offers and lacks; with NAME, of those alone."""
+    """Say what each plugin costs, offers and lacks; with NAME, of those alone.
+
+    Exit code 1 where a plugin is broken or has a problem, or where one that was named lacks its tool.
+    """
     found = _diagnose(session, names)
     session.emit([_diagnosis(each) for each in found], lambda console: _draw_diagnoses(console, found))
-    unwell = [each.info.name for each in found if not each.is_well]
+    unwell = [each.info.name for each in found if not each.is_well(wanted=bool(names))]
     if unwell:
         raise FfeError(f"not well: {', '.join(unwell)}", hint="the reasons are told above")
 

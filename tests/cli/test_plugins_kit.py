@@ -142,6 +142,22 @@ def test_a_new_command_runs_as_a_command_of_ffe(real_ffe: Callable[..., Any], si
     assert "1d" in real_ffe("bars", "BTCUSD").out
 
 
+@pytest.mark.slow
+def test_a_tool_that_is_not_there_is_missed_by_who_named_its_plugin(
+    real_ffe: Callable[..., Any], site: Path, tmp_path: Path
+) -> None:
+    made = real_ffe("plugins", "new", "sound", "--path", str(tmp_path), "--json").data
+    module = Path(made["path"]) / "ffe_sound" / "__init__.py"
+    module.write_text(f'{module.read_text("utf-8")}\nTOOLS = {{"no-such-tool-here": "get it"}}\n', encoding="utf-8")
+    install(Path(made["path"]), site)
+
+    everything = real_ffe("plugins", "doctor", "--json", FFE_PLUGINS="sound")
+
+    assert everything.code == 0, everything.err
+    assert {row["name"]: row for row in everything.data}["sound"]["missing_tools"] == {"no-such-tool-here": "get it"}
+    assert real_ffe("plugins", "doctor", "sound", FFE_PLUGINS="sound").code == 1
+
+
 def test_a_built_in_plugin_is_not_called_unknown(ffe):
     run = ffe("plugins", "check", "rules")
     assert run.code == 2
