@@ -14,6 +14,8 @@ type Floats = NDArray[np.float64]
 
 #: bars of a block whose extremes are looked at together
 _BLOCK = 512
+#: bars of a piece: short enough for its buffers to be recycled memory, long enough for calls to cost little
+_PIECE = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,13 @@ def drawdown(equity: Floats, initial_balance: float) -> Drawdown:
 
 
 def under_water() -> Callable[[Floats, float], tuple[float, float, float, float]]:
-    """``walk``, as machine code in a process that has the compiler loaded; the same bits either way."""
-    from ffe_lab import walk
-
+    """``walk.walk``: as machine code where the compiler is loaded, else by columns; the same bits either way."""
     if "numba" in sys.modules:
+        from ffe_lab import walk
         from ffe_lab.machine import compiled
 
         return compiled(walk)["walk"]
-    return lambda equity, peak: walk.walk(equity.tolist(), peak)
+    return walk_columns
 
 
 def deepest_drawdown(equity: Floats, initial_balance: float) -> float:
@@ -87,3 +88,51 @@ def deepest_drawdown(equity: Floats, initial_balance: float) -> float:
 def _walk_block(equity: Floats, peak: float) -> float:
     peaks = np.maximum(np.maximum.accumulate(equity), peak)
     return float(((peaks - equity) / peaks).max())
+
+
+def walk_columns(equity: Floats, peak: float) -> tuple[float, float, float, float]:
+    """``walk.walk`` of float64[n] without a loop over bars, to the same bits."""
+    walk = _Walk(peak, min(len(equity), _PIECE))
+    for begin in range(0, len(equity), _PIECE):
+        walk.over(equity[begin : begin + _PIECE], begin)
+    return walk.fraction, walk.amount, float(max(walk.bars, len(equity) - 1 - walk.at_peak)), walk.squares
+
+
+class _Walk:
+    __slots__ = ("_below", "_peaks", "amount", "at_peak", "bars", "fraction", "peak", "squares")
+
+    def __init__(self, peak: float, room: int) -> None:
+        self.peak, self.at_peak = peak, -1
+        self.fraction = self.amount = self.squares = 0.0
+        self.bars = 0
+        self._peaks, self._below = np.empty(room), np.empty(room)
+
+    def over(self, piece: Floats, begin: int) -> None:
+        """``piece`` float64[k] of consecutive bars, of which the first has the number ``begin``."""
+        highest = float(piece.max())
+        if not math.isfinite(highest):
+            self.squares = math.nan
+        elif highest < self.peak:
+            self._measure(piece, self.peak)
+        else:
+            peaks = np.maximum.accumulate(piece, out=self._peaks[: len(piece)])
+            np.maximum(peaks, self.peak, out=peaks)
+            self._reach(np.flatnonzero(piece == peaks) + begin)
+            self._measure(piece, peaks)
+            self.peak = highest
+
+    def _measure(self, piece: Floats, peaks: Floats | float) -> None:
+        below = np.subtract(peaks, piece, out=self._below[: len(piece)])
+        self.amount = max(self.amount, float(below.max()))
+        below /= peaks
+        self.fraction = max(self.fraction, float(below.max()))
+        np.square(below, out=below)
+        below[0] += self.squares
+        # One after the other, as a loop sums: pairs, threads and dot products all round at other places.
+        self.squares = float(np.add.accumulate(below, out=below)[-1])
+
+    def _reach(self, peaks: NDArray[np.intp]) -> None:
+        gap = max(int(peaks[0]) - self.at_peak, int(np.diff(peaks).max(initial=0)))
+        if gap > 1:
+            self.bars = max(self.bars, gap)
+        self.at_peak = int(peaks[-1])

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
 from decimal import Decimal
 
 import empyrical
 import numpy as np
 import pytest
-from ffe_lab.drawdown import deepest_drawdown, drawdown
+from ffe_lab.drawdown import deepest_drawdown, drawdown, under_water, walk_columns
 from ffe_lab.inference import min_track_record_length, psr
 from ffe_lab.metrics import (
     Metrics,
@@ -26,6 +27,7 @@ from ffe_lab.metrics import (
 from ffe_lab.returns import daily_rate
 from ffe_lab.trades import Floats, Trades
 from ffe_lab.trials import Tried
+from ffe_lab.walk import walk
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -67,7 +69,7 @@ def grown(returns: Floats) -> Floats:
     return np.cumprod(np.concatenate(([100.0], 1 + returns)))[1:]
 
 
-def walk(days: int, seed: int = 0) -> Floats:
+def market_days(days: int, seed: int = 0) -> Floats:
     return np.random.default_rng(seed).normal(0.001, 0.02, days)
 
 
@@ -95,7 +97,7 @@ def test_volatility_and_drawdown_are_those_of_empyrical(returns: Floats) -> None
 
 
 def test_growth_and_calmar_are_those_of_empyrical_over_calendar_years() -> None:
-    returns = walk(700)
+    returns = market_days(700)
     found = run(grown(returns))
     assert found.annual_return == pytest.approx(empyrical.annual_return(returns, annualization=365.25), rel=1e-9)
     assert found.calmar == pytest.approx(empyrical.calmar_ratio(returns, annualization=365.25), rel=1e-9)
@@ -103,8 +105,8 @@ def test_growth_and_calmar_are_those_of_empyrical_over_calendar_years() -> None:
 
 
 def test_treynor_divides_by_the_slope_of_a_regression_on_the_market() -> None:
-    market = walk(500, 1)
-    returns = 0.6 * market + walk(500, 2)
+    market = market_days(500, 1)
+    returns = 0.6 * market + market_days(500, 2)
     slope = stats.linregress(market, returns).slope
     rate = daily_rate(0.02, 365)
     found = treynor_ratio(returns, market, rate, 365)
@@ -114,7 +116,7 @@ def test_treynor_divides_by_the_slope_of_a_regression_on_the_market() -> None:
 
 
 def test_treynor_needs_a_market_that_moves_on_the_same_days() -> None:
-    returns = walk(40)
+    returns = market_days(40)
     assert treynor_ratio(returns, np.zeros(40), 0.0, 365) is None
     assert treynor_ratio(np.zeros(40), returns, 0.0, 365) is None
     with pytest.raises(ValueError, match="no beta"):
@@ -180,6 +182,28 @@ def test_pieces_of_equity_make_the_drawdown_of_the_whole(bars: int, drift: float
     assert found.ulcer == pytest.approx(np.sqrt(((1 - equity / peaks) ** 2).mean()), rel=1e-9)
 
 
+@pytest.mark.parametrize("high", [100.5, 1000.0])
+def test_a_debt_before_a_new_peak_counts_in_full(high: float) -> None:
+    equity = np.array([90.0, -50.0, 80.0, high, high])
+    assert deepest_drawdown(equity, 100.0) == drawdown(equity, 100.0).fraction == 1.5
+
+
+@given(st.integers(0, 20_000), SEEDS, st.floats(-0.002, 0.002), st.sampled_from([0.0, 60.0, 150.0]), st.booleans())
+def test_columns_give_the_bits_of_the_walk(bars: int, seed: int, drift: float, debt: float, whole: bool) -> None:
+    equity = 100 * np.exp(np.cumsum(np.random.default_rng(seed).normal(drift, 0.01, bars))) - debt
+    equity = equity.round() if whole else equity
+    assert walk_columns(equity, 100.0) == walk(equity.tolist(), 100.0)
+
+
+def test_machine_code_gives_the_bits_of_the_columns() -> None:
+    importlib.import_module("numba")
+    machine = under_water()
+    assert machine is not walk_columns
+    for seed in range(20):
+        equity = 100 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.01, 20_000)))
+        assert machine(equity, 100.0) == walk_columns(equity, 100.0)
+
+
 @given(st.integers(0, 3000), SEEDS, st.floats(1, 200), st.floats(-0.002, 0.002), st.sampled_from([0.0, 60.0, 150.0]))
 def test_the_quick_drawdown_is_the_exact_one(bars: int, seed: int, initial: float, drift: float, debt: float) -> None:
     steps = np.random.default_rng(seed).normal(drift, 0.01, bars)
@@ -234,7 +258,7 @@ def test_autocorrelation_is_that_of_a_correlogram() -> None:
 
 
 def test_skill_is_judged_by_daily_returns_and_the_trials() -> None:
-    returns = walk(400)
+    returns = market_days(400)
     pnl = [1.0, -1.0] * 20
     found = run(grown(returns), pnl=pnl, trials=Tried(10, 0.001), exposure=0.5)
     per_day = returns.mean() / returns.std(ddof=1)
@@ -247,18 +271,18 @@ def test_skill_is_judged_by_daily_returns_and_the_trials() -> None:
 
 
 def test_few_days_and_few_trades_are_not_shown() -> None:
-    days = run(grown(walk(29)), pnl=[1.0] * 30)
+    days = run(grown(market_days(29)), pnl=[1.0] * 30)
     assert [days.sharpe, days.sortino, days.annual_return, days.annual_volatility, days.calmar] == [None] * 5
     assert [days.var_95, days.es_99, days.psr, days.dsr, days.min_track_record_length] == [None] * 5
     assert days.win_rate == 1.0 and days.total_return is not None
-    trades = run(grown(walk(30)), pnl=[1.0] * 29)
+    trades = run(grown(market_days(30)), pnl=[1.0] * 29)
     assert trades.sharpe is not None and trades.var_95 is not None
     assert [trades.psr, trades.dsr, trades.min_track_record_length, trades.pnl_autocorrelation] == [None] * 4
 
 
 def test_hours_make_the_same_days() -> None:
-    hourly = np.repeat(grown(walk(60)), 24)
-    found, daily = run(hourly, step=HOUR), run(grown(walk(60)))
+    hourly = np.repeat(grown(market_days(60)), 24)
+    found, daily = run(hourly, step=HOUR), run(grown(market_days(60)))
     assert (found.sharpe, found.sortino, found.var_95) == (daily.sharpe, daily.sortino, daily.var_95)
     assert found.annual_return == pytest.approx(daily.annual_return)
 
@@ -332,7 +356,7 @@ def test_the_headline_is_a_part_of_the_metrics(bars: int, seed: int, kind: Asset
 
 
 def test_a_ranking_may_ask_for_a_sharpe_ratio_of_fewer_days() -> None:
-    returns = walk(10)
+    returns = market_days(10)
     closes = START + DAY * np.arange(1, 11, dtype=np.int64)
     given_ = {"closes": closes, "equity": grown(returns), "trades": trades_of([]), "kind": AssetKind.CRYPTO}
     assert headline(**given_, initial_balance=100.0).sharpe is None  # type: ignore[arg-type]
