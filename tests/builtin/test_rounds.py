@@ -1,5 +1,6 @@
 from dataclasses import replace
 from decimal import Decimal
+from itertools import combinations
 
 import pytest
 from pydantic import ValidationError
@@ -49,6 +50,31 @@ def held(strategy, script, plan=None):
 @pytest.mark.parametrize("kind", [Debate, TwoPhase])
 def test_both_keep_the_contract_of_strategies(kind):
     assert broken_checks(contract(AggregationStrategyContract, kind)) == {}
+
+
+@pytest.mark.parametrize(
+    "strategy", [Debate(), TwoPhase(first=PANEL[:3], quorum=2, stake=Decimal(0))], ids=["debate", "two_phase"]
+)
+@pytest.mark.parametrize("survivors", [names for size in range(6) for names in combinations((*PANEL, "eve"), size)])
+def test_any_part_of_the_panel_may_fail(strategy, survivors):
+    everyone = (*PANEL, "eve")
+    script = {name: [(BUY, 60) if name in survivors else None] for name in everyone}
+    verdict, rounds = held(strategy, script, agenda(panel=everyone))
+    told = verdict.metadata
+    asked = {name for one in rounds for name in one.ask.providers}
+    assert set(told["providers_used"]) == asked & set(survivors)
+    assert set(told["providers_failed"]) == asked - set(survivors)
+    if not told["providers_used"]:
+        assert (verdict.action, verdict.confidence, told["fallback_tier"]) == (HOLD, 0, "no_provider")
+        assert told["adjusted_weights"] == {}
+        return
+    assert set(told["adjusted_weights"]) == set(told["providers_used"])
+    assert sum(told["adjusted_weights"].values()) == pytest.approx(1, abs=1e-12)
+    # A debate asks everyone else where a seat is lost; a first phase without its quorum decides nothing.
+    no_quorum = strategy.name == "two_phase" and len(set(survivors) & set(PANEL[:3])) < 2
+    assert verdict.action is (HOLD if no_quorum else BUY)
+    if strategy.name == "debate":
+        assert asked == set(everyone) or asked <= set(survivors)
 
 
 # debate

@@ -161,15 +161,17 @@ def test_a_nonsense_verdict_gives_way_to_the_next_tier(nonsense):
     assert verdict.metadata["fallback_tier"] == "majority_voting"
 
 
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 @pytest.mark.parametrize("survivors", [names for size in range(6) for names in combinations("abcde", size)])
-def test_any_part_of_the_panel_may_fail(survivors):
+def test_any_part_of_the_panel_may_fail(survivors, strategy):
     answers = [said(name, "BUY", 60) if name in survivors else lost(name) for name in "abcde"]
-    verdict = verdict_of(*answers)
+    verdict = verdict_of(*answers, strategy=strategy)
     weights = verdict.metadata["adjusted_weights"]
     assert set(weights) == set(survivors)
     if survivors:
         assert abs(sum(weights.values()) - 1) < 1e-12
         assert verdict.action is Action.BUY
+        assert verdict.metadata["fallback_tier"] == f"{strategy}_voting"
     else:
         assert (verdict.action, verdict.confidence) == (Action.HOLD, 0)
 
