@@ -33,6 +33,11 @@ DATA_FOLDER = os.environ.get("FFE_TEST_DATA", "")
 POSTGRES = os.environ.get("FFE_TEST_POSTGRES") or DEFAULT_POSTGRES
 TERMINAL_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
+#: what a secret of a test has in it: wherever that turns up but where it was put, it has leaked
+CANARY = "canary"
+#: where tests put secrets: settings, key files, and plugins that a test writes
+PUT_INTO = (".env*", "config*.yaml", "*key*.json", "*.pem", "*.py", "*.pyc")
+
 ON_CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 
@@ -76,6 +81,24 @@ def _own_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(written):
             del sys.modules[name]
+
+
+def leaks_in(folder: Path) -> list[str]:
+    """Files below that hold a secret and are none that it was put into: databases, logs, reports, caches."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        kept = path.is_file() and not path.is_symlink() and not any(path.match(pattern) for pattern in PUT_INTO)
+        if kept and CANARY.encode() in path.read_bytes():
+            found.append(path.relative_to(folder).as_posix())
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _secrets_are_not_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test has written down holds none of its secrets."""
+    folder: Path | None = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    yield
+    assert folder is None or leaks_in(folder) == [], "a secret was written down"
 
 
 @pytest.fixture
@@ -126,8 +149,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """On CI a service that is away is a failure: a suite that skips it would pass without having looked."""
+    """What a test printed holds none of its secrets; on CI a service that is away is a failure, lest nobody looks."""
     report = yield
+    printed = [text for _, where, text in item._report_sections if where in ("stdout", "stderr")]
+    if report.passed and any(CANARY in text for text in printed):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: a secret was printed"
     if ON_CI and report.skipped and isinstance(report.longrepr, tuple):
         reason = report.longrepr[2]
         if "service: " in reason:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ffe_core.cli import main
+from tests.conftest import CANARY
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def ffe(home: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., Run]:
         capfd.readouterr()
         code = main(arguments)
         out, err = capfd.readouterr()
-        return Run(code, out, err)
+        return _without_secrets(Run(code, out, err))
 
     return run
 
@@ -79,8 +80,13 @@ def real_ffe(home: Path) -> Callable[..., Run]:
             timeout=60,
             check=False,
         )
-        return Run(done.returncode, done.stdout, done.stderr)
+        return _without_secrets(Run(done.returncode, done.stdout, done.stderr))
 
+    return run
+
+
+def _without_secrets(run: Run) -> Run:
+    assert CANARY not in run.out + run.err, "a secret was printed"
     return run
 
 
