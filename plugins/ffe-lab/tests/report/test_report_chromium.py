@@ -76,6 +76,17 @@ def test_nothing_is_wider_than_the_screen(browser: Chrome, report: Path, width: 
     assert browser.execute_script(beyond) == []
 
 
+def test_on_a_phone_every_cell_says_what_it_is(browser: Chrome, report: Path) -> None:
+    opened(browser, report, 390, "light")
+    cell = browser.find_element("css selector", "#against td[data-label='Sharpe ratio']")
+    before = browser.execute_script("return getComputedStyle(arguments[0], '::before').content", cell)
+    assert before == '"Sharpe ratio"'
+    heads = (
+        "return [...document.querySelectorAll('.wide thead, .trades thead, .months thead')].map((e) => e.offsetHeight)"
+    )
+    assert set(browser.execute_script(heads)) == {1}
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_light_and_dark_are_what_the_system_asks_for(browser: Chrome, report: Path, width: int) -> None:
     colours = {}

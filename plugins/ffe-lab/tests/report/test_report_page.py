@@ -348,10 +348,11 @@ def test_a_list_too_long_ends_with_a_line_that_says_so(make_sample: MakeSample) 
 
 def test_talkative_models_do_not_make_the_page_heavy(make_sample: MakeSample) -> None:
     data, candles, decisions = make_sample()
-    loud = [{"provider": "model", "action": "BUY", "confidence": 60, "reasoning": "because " * 5000}] * 9
+    loud = [{"provider": "model", "action": "BUY", "confidence": 60, "reasoning": "because " * 5000}] * 200
     page = html_report(data, candles=candles, decisions=[{**decision, "votes": loud} for decision in decisions])
     assert len(page) < 1_500_000
     assert "(cut)" in page
+    assert re.search(r"The first \d+ of \d+ trades", page)
 
 
 def test_without_candles_the_price_is_not_drawn_and_that_is_said(sample: Sample) -> None:
