@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import os
-import sys
-from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, cast
 
 import click
 
+from ffe_core.cli.metadata import GROUP, installed, owner, owners
 from ffe_core.cli.session import Group, format_options, prepare
 from ffe_core.errors import PluginError, UsageError
 
@@ -17,8 +15,6 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     from click.shell_completion import CompletionItem
-
-ENTRY_POINTS = "ffe.commands"
 
 #: name -> where it is, and its line in ``ffe --help``
 BUILT_IN: dict[str, tuple[str, str]] = {
@@ -68,20 +64,20 @@ class Root(Group):
     """The ``ffe`` command: a table of names until one of them is run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*BUILT_IN, *installed()})
+        return sorted({*BUILT_IN, *owners()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in BUILT_IN:
             module, _, attribute = BUILT_IN[cmd_name][0].partition(":")
             return prepare(cast("click.Command", getattr(importlib.import_module(module), attribute)))
-        entries = installed().get(cmd_name)
+        entries = installed().get(cmd_name) if cmd_name in owners() else None
         return None if entries is None else prepare(load(cmd_name, entries))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name in ELSEWHERE and name not in installed():
+        if name in ELSEWHERE and name not in owners():
             package = ELSEWHERE[name]
             raise UsageError(f"{name} is a command of {package}, which is not installed", hint=f"pip install {package}")
         return super().resolve_command(ctx, args)
@@ -89,10 +85,10 @@ class Root(Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         format_options(self, ctx, formatter)
         # One width for both tables: names stand under names.
-        others = {name: entries for name, entries in installed().items() if name not in BUILT_IN}
+        others = {name: package for name, package in owners().items() if name not in BUILT_IN}
         for title, rows in (
             ("Commands", [(name, line) for name, (_, line) in sorted(BUILT_IN.items())]),
-            ("Commands of plugins", [(name, f"From {owner(entries[0])}.") for name, entries in sorted(others.items())]),
+            ("Commands of plugins", [(name, f"From {package}.") for name, package in sorted(others.items())]),
         ):
             if rows:
                 with formatter.section(title):
@@ -107,74 +103,11 @@ class Root(Group):
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
-def installed() -> dict[str, list[EntryPoint]]:
-    """The commands of other packages by name, from their metadata. A name of ours cannot be taken."""
-    if not _metadata_mentions(ENTRY_POINTS):
-        return {}
-    from importlib.metadata import distributions, entry_points
-
-    try:
-        found = list(entry_points(group=ENTRY_POINTS))
-    except Exception:  # noqa: BLE001 - metadata of a stranger; one unreadable package must not hide the others
-        found = []
-        for distribution in distributions():
-            found.extend(_readable(distribution))
-    commands: dict[str, list[EntryPoint]] = {}
-    for entry in found:
-        if entry.name not in BUILT_IN:
-            commands.setdefault(entry.name, []).append(entry)
-    return commands
-
-
-def _metadata_mentions(group: str) -> bool:
-    """Whether ``importlib.metadata`` could find an entry point of ``group``; wrong only in saying yes too often.
-
-    Reading the files takes a tenth of the time that importing that module does, and every ``--help`` would pay it.
-    """
-    if any(hasattr(finder, "find_distributions") and finder is not PathFinder for finder in sys.meta_path):
-        return True
-    wanted = group.encode()
-    for place in dict.fromkeys(sys.path):
-        try:
-            names = os.listdir(place or ".")  # noqa: PTH208 - pathlib costs more than the listing
-        except NotADirectoryError:
-            return True
-        except OSError:
-            continue
-        if any(name.endswith(".egg") for name in names):
-            return True
-        for name in names:
-            if name.endswith((".dist-info", ".egg-info")) and wanted in _bytes_of(
-                f"{place or '.'}/{name}/entry_points.txt"
-            ):
-                return True
-    return False
-
-
-def _bytes_of(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - as above
-            return file.read()
-    except OSError:
-        return b""
-
-
-def _readable(distribution: object) -> list[EntryPoint]:
-    try:
-        return [entry for entry in distribution.entry_points if entry.group == ENTRY_POINTS]  # type: ignore[attr-defined]
-    except Exception:  # noqa: BLE001 - see above
-        return []
-
-
-def owner(entry: EntryPoint) -> str:
-    return entry.dist.name if entry.dist is not None else entry.value.partition(":")[0]
-
-
 def load(name: str, entries: list[EntryPoint]) -> click.Command:
     """Imports the command ``name``. Raises ``PluginError`` for a broken one, ``UsageError`` for two of that name."""
     if len({entry.value for entry in entries}) > 1:
-        owners = " and ".join(sorted(owner(entry) for entry in entries))
-        raise UsageError(f"{owners} both bring a command {name}", hint="uninstall one of them")
+        both = " and ".join(sorted(owner(entry) for entry in entries))
+        raise UsageError(f"{both} both bring a command {name}", hint="uninstall one of them")
     origin = owner(entries[0])
     try:
         loaded = _load(name, entries[0])
@@ -199,4 +132,4 @@ def _load(name: str, entry: EntryPoint) -> object:
         def list_entry_points(self) -> list[EntryPoint]:
             return [entry]
 
-    return Fresh(ENTRY_POINTS, name).driver
+    return Fresh(GROUP, name).driver
