@@ -30,6 +30,12 @@ COLUMNS: dict[str, tuple[str, tuple[str, ...], int | None]] = {
     "minus_di": ("adx", ("high", "low", "close"), 2),
 }
 
+#: function -> the columns that it gives, and which of its results each one is
+_SIBLINGS = {
+    function: [(name, part) for name, (same, _, part) in COLUMNS.items() if same == function]
+    for function, _, _ in COLUMNS.values()
+}
+
 type _Key = tuple[Any, ...]
 
 
@@ -69,11 +75,10 @@ class CandleSeries:
             raise UsageError(f"indicator {name}: {error}") from error
         parts: dict[int | None, Any] = {None: made} if part is None else dict(enumerate(made))
         # One function often gives several columns, and whoever asks for one will ask for the next.
-        for other, (same, _, index) in COLUMNS.items():
-            if same == function:
-                values = np.asarray(parts[index], dtype=np.float64)
-                values.flags.writeable = False
-                self._known[(other, *sorted(params.items()))] = values
+        for other, index in _SIBLINGS[function]:
+            values = np.asarray(parts[index], dtype=np.float64)
+            values.flags.writeable = False
+            self._known[(other, *sorted(params.items()))] = values
 
 
 def close_times(candles: Candles) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,6 @@ from numpy.typing import NDArray
 from ffe_core import Candles, Chunk, Executor, FfeError, UsageError
 from ffe_lab.market import Market, buffer_of
 from ffe_lab.study import Study
-
-if TYPE_CHECKING:
-    from ffe_lab.study import Runner
 
 type Arrays = Mapping[str, NDArray[Any]]
 type Progress = Callable[[int, int], None]
@@ -107,9 +104,18 @@ def _digest(shared: Arrays) -> str:
     return digest.hexdigest()
 
 
-def threaded[T](
-    runner: Runner,
-    work: Callable[[Runner, Mapping[str, Any]], T],
+class Twinned(Protocol):
+    """Runs a study; ``twin`` does the same beside it, in buffers of its own."""
+
+    @property
+    def study(self) -> Study: ...
+
+    def twin(self) -> Self: ...
+
+
+def threaded[R: Twinned, T](
+    runner: R,
+    work: Callable[[R, Mapping[str, Any]], T],
     arguments: Sequence[Mapping[str, Any]],
     progress: Progress | None = None,
     threads: int | None = None,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -169,9 +169,9 @@ class Runner:
         self._rate = daily_rate(study.risk_free, periods_per_year(market.asset.kind))
         self._room = 0
 
-    def twin(self) -> Runner:
+    def twin(self) -> Self:
         """The same runs with buffers of their own; indicators are shared."""
-        return Runner(self.study, self.market)
+        return type(self)(self.study, self.market)
 
     def row(self, point: Point) -> Floats:
         """``ROW`` numbers of one run. Raises ``UsageError`` for a point that provider or account does not take."""

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ffe_core import Asset, Candles, Executor, Timeframe, UsageError, from_ms
-from ffe_core.domain.clock import iso
-from ffe_lab.assumptions import assumptions
+from ffe_core import Asset, Candles, Executor, Timeframe, UsageError
 from ffe_lab.backtest import Backtest, Provider, market_of, name_of, record, run, usual_lab
 from ffe_lab.costs import Costs
+from ffe_lab.heading import IN_SAMPLE, heading
 from ffe_lab.lab import Lab
 from ffe_lab.market import Market
 from ffe_lab.metrics import Headline
@@ -29,7 +28,6 @@ from ffe_lab.trials import Span, Tried
 if TYPE_CHECKING:
     import pandas as pd
 
-IN_SAMPLE = "IN-SAMPLE"
 #: what a sweep can be ranked by, and whether more of it is better
 RANKS = {"sharpe": True, "total_return": True, "final_value": True, "max_drawdown": False, "total_trades": True}
 #: combinations of a chunk
@@ -127,22 +125,13 @@ class Sweep:
 
     def data(self) -> dict[str, Any]:
         """Everything as JSON has it, the best combination first."""
-        market, first = self.market, self.market.first
         order = self.order.tolist()
         return {
-            "asset_pair": market.asset.symbol,
-            "timeframe": market.timeframe.value,
-            "start": iso(from_ms(int(market.time[first]))),
-            "end": iso(from_ms(int(market.closes[-1]))),
-            "provider": name_of(self.provider),
+            **heading(self.market, self.provider, self.best, self.setup, self.basis),
             "sample": IN_SAMPLE,
-            "assumptions": list(assumptions(market, self.setup)),
-            "fingerprint": market.candles.fingerprint,
-            "metrics_basis": record(self.basis),
             "rank": self.rank,
             "skipped": self.skipped,
             "trials": None if self.tried is None else self.tried.count,
-            "best": dict(self.best),
             "runs": [{"params": dict(self.points[place]), **record(self.headline(place))} for place in order],
         }
 
