@@ -21,6 +21,7 @@ from ffe_core.ports import BarFed, MarkToMarket, Platform
 
 if TYPE_CHECKING:
     from ffe_core.engine import Engine
+    from ffe_core.engine.decide import DecisionInputs
     from ffe_core.market.feed import Feed
 
 DEMO = "demo"
@@ -105,6 +106,27 @@ def last_close(engine: Engine, asset: Asset, *, synthetic: bool, feed: Feed | No
     """The newest close, as the text of the number says it. Raises ``NoData``."""
     candles = candles_of(engine, asset, engine.settings.decision.timeframe, synthetic=synthetic, feed=feed, bars=1)
     return Decimal(repr(candles.close[-1]))
+
+
+def price_now(engine: Engine, platform: Platform, inputs: DecisionInputs, quote: Quote | None) -> Decimal:
+    """The venue's own ``quote``, else what a source quotes, else the last close; paper is told, and fills at it."""
+    asset, market = inputs.briefing.asset, inputs.briefing.market
+    if quote is None or (engine.settings.mode is Mode.PAPER and quote.synthetic is not market.synthetic):
+        quote = quoted(engine, asset, synthetic=market.synthetic, since=market.bar_closed_at)
+    price = inputs.entry_price if quote is None else quote.mid
+    if isinstance(platform, MarkToMarket):
+        platform.update_prices({asset.symbol: price})
+    return price
+
+
+def mark_at_quote(engine: Engine, platform: Platform, asset: Asset, *, synthetic: bool) -> None:
+    """Tells a platform that is told prices what the asset costs right now, where a source can say."""
+    if not isinstance(platform, MarkToMarket):
+        return
+    bar = engine.settings.decision.timeframe.timedelta
+    quote = quoted(engine, asset, synthetic=synthetic, since=engine.clock.now() - bar)
+    if quote is not None:
+        platform.update_prices({asset.symbol: quote.mid})
 
 
 def quoted(engine: Engine, asset: Asset, *, synthetic: bool, since: datetime) -> Quote | None:

@@ -30,7 +30,7 @@ from ffe_core.domain.trading import (
 )
 from ffe_core.engine.clearance import Clearance
 from ffe_core.engine.decide import DecisionInputs, risk_context
-from ffe_core.engine.marking import marked_if_possible, quoted, show_bars
+from ffe_core.engine.marking import mark_at_quote, marked_if_possible, price_now, show_bars
 from ffe_core.engine.plans import Change, Executed, Plan, changed, levels, side_of
 from ffe_core.engine.refusals import refuse_late_entry, refuse_what_cannot_be_acted_on
 from ffe_core.engine.venues import answering, held_at
@@ -41,7 +41,7 @@ from ffe_core.execution.reconcile import Reconciled, Reconciler
 from ffe_core.execution.router import where_held
 from ffe_core.execution.trades import round_trips
 from ffe_core.learning.scoring import trade_outcome
-from ffe_core.ports import MarkToMarket, Platform
+from ffe_core.ports import Platform
 from ffe_core.risk.exposure import Account
 from ffe_core.risk.gate import is_tradable, judge, shrink
 from ffe_core.risk.sizing import propose
@@ -121,7 +121,7 @@ class Trading:
         inputs, quote = self._inputs_now(decision)
         venue = self.venue(decision.market.synthetic, inputs.portfolio)
         self._reconcile_asset(venue, inputs.briefing.asset)
-        price = self._newest_price(venue, inputs, quote)
+        price = price_now(self.engine, venue.platform, inputs, quote)
         proposal = self._proposal(decision, inputs, change)
         self._clearance(venue).require(proposal.effect, proposal.asset)
         if proposal.is_entry:
@@ -158,17 +158,6 @@ class Trading:
     def _alert(self, kind: str, told: str) -> None:
         alert = Alert(kind, Severity.CRITICAL, told, self.engine.clock.now())
         self.engine.registry.emit("ffe_alert_raised", alert=alert)
-
-    def _newest_price(self, venue: Venue, inputs: DecisionInputs, quote: Quote | None) -> Decimal:
-        """The venue's own, else what a source quotes now, else the last close; paper fills at it."""
-        market = inputs.briefing.market
-        pretended = self.engine.settings.mode is Mode.PAPER
-        if quote is None or (pretended and quote.synthetic is not market.synthetic):
-            quote = quoted(self.engine, inputs.briefing.asset, synthetic=market.synthetic, since=market.bar_closed_at)
-        price = inputs.entry_price if quote is None else quote.mid
-        if isinstance(venue.platform, MarkToMarket):
-            venue.platform.update_prices({inputs.briefing.asset.symbol: price})
-        return price
 
     def _inputs_now(self, decision: Decision) -> tuple[DecisionInputs, Quote | None]:
         """The market and the account as they are now, gathered the way the decision's were."""
@@ -258,6 +247,7 @@ class Trading:
         venue = self.venue(synthetic)
         position = venue.portfolio.position(asset)
         if position is not None:
+            mark_at_quote(self.engine, venue.platform, asset, synthetic=synthetic)
             return self._leave(venue, position, self.engine.new_id(), "close")
         if not venue.portfolio.positions_known:
             raise PlatformError(f"{venue.platform.name} does not say what is held")

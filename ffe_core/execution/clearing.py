@@ -79,5 +79,7 @@ def without_stop(reconciler: Reconciler, held: Portfolio) -> Iterator[str]:
     for position in held.positions:
         asset = position.asset
         order = newest.get(asset.symbol)
-        if order is not None and order.stop_price is not None and asset.symbol not in guarded:
+        if order is None or order.stop_price is None or position.stop_price is not None:
+            continue
+        if asset.symbol not in guarded:
             yield f"{asset} is held without a stop; `ffe close {asset}` leaves it"

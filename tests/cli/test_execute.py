@@ -1,5 +1,6 @@
 """From a decision to a position and out again, as a trader types it."""
 
+import io
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -117,3 +118,21 @@ def test_the_dashboard_adds_up_to_what_the_others_say(ffe, decided):
     assert "DIPUSD" in shown
     assert "HALTED for BTCUSD" in shown
     assert ffe("dashboard", "--watch", "1", "--json").code == 2
+
+
+def test_without_an_id_it_asks_which_decision_is_meant(ffe, decided, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    other = ffe("analyze", "DIPUSD", "--json").data["id"]
+    monkeypatch.setattr("sys.stdin", Terminal("2\n"))
+    done = ffe("execute")
+    assert done.code == 0, done.err
+    assert done.out.index(other[:8]) < done.out.index(decided[:8])
+    executed = {row["id"]: row["executed"] for row in ffe("history", "--json").data}
+    assert executed == {other: False, decided: True}
+
+
+def test_where_nobody_can_be_asked_an_id_is_wanted(ffe, decided):
+    assert ffe("execute").line == "error: which decision? say its ID (`ffe history` lists them)"

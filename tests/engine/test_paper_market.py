@@ -334,3 +334,10 @@ def test_what_the_venue_asks_besides_is_recorded_with_the_decision(home, desks):
     assert "price differs from fake by 4.76%" in made.warnings
     # Its quote is of invented prices, and paper's own account is none of its business.
     assert desk.trading.execute(made.decision.id).fills[0].price == 20_000
+
+
+def test_leaving_by_hand_fills_at_the_opening_price_of_the_bar_that_begins_now(home, desks):
+    desk = desks(home, CALM, (20_100.0, 20_150.0, 20_050.0, 20_100.0))
+    asset = desk.enter().order.order.asset
+    desk.step()
+    assert desk.trading.close(asset).fills[0].price == 20_100

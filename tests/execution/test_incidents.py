@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from ffe_core import Effect, OrderState, OrderType, PlatformError, SafetyRefusal, Side, Unknown
-from ffe_core.execution.clearing import take_back
+from ffe_core.execution.clearing import take_back, without_stop
 from ffe_core.execution.journal import client_order_id
 from ffe_core.execution.reconcile import GRACE
 from ffe_core.risk.states import TradingStates
@@ -333,6 +333,16 @@ def test_a_process_died_before_it_had_placed_the_stop_and_nobody_said_so(exchang
     assert later.trading.close(BTC).state is S.FILLED
     assert later.trading.reconcile().problems == ()
     agree(exchange, later)
+
+
+def test_a_stop_that_the_venue_attached_to_the_fill_was_told_as_missing(rig):
+    order = rig.order(stop_price=Decimal(19_000))
+    rig.submit(order)
+    held = rig.venue.portfolio()
+    assert list(without_stop(rig.reconciler, held)) == [*NO_STOP]
+    (position,) = held.positions
+    attached = replace(held, positions=(replace(position, stop_price=Decimal(19_000)),))
+    assert list(without_stop(rig.reconciler, attached)) == []
 
 
 def test_a_process_died_over_and_over_while_its_orders_were_out(exchange, start):
