@@ -23,11 +23,15 @@ _PATIENCE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """What a model said, and the tokens that this took; ``None`` where nobody told."""
+    """What a model said, and the tokens that this took; ``None`` where nobody told.
+
+    ``tokens_cached`` of ``tokens_in`` were kept from an earlier question.
+    """
 
     text: str
     tokens_in: int | None = None
     tokens_out: int | None = None
+    tokens_cached: int | None = None
 
 
 #: is given a prompt and the seconds that are left; raises ``ProviderFailed``
@@ -73,6 +77,7 @@ def consult(
             local=local,
             tokens_in=answer.tokens_in,
             tokens_out=answer.tokens_out,
+            tokens_cached=answer.tokens_cached,
             cost_usd=cost_usd,
         )
 
@@ -111,6 +116,7 @@ def _with_both(first: ModelAnswer, second: ModelAnswer) -> ModelAnswer:
         second,
         tokens_in=_sum(first.tokens_in, second.tokens_in),
         tokens_out=_sum(first.tokens_out, second.tokens_out),
+        tokens_cached=_sum(first.tokens_cached, second.tokens_cached),
     )
 
 

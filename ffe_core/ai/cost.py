@@ -38,11 +38,19 @@ def price_of(prices: Iterable[Price], model: str, on: date) -> Price | None:
     return max(in_force, key=lambda price: price.since, default=None)
 
 
-def cost_of(price: Price | None, tokens_in: int | None, tokens_out: int | None) -> Decimal | None:
-    """Dollars for so many tokens; ``None`` where the price or a number of tokens is not known."""
+def cost_of(
+    price: Price | None, tokens_in: int | None, tokens_out: int | None, tokens_cached: int | None = None
+) -> Decimal | None:
+    """Dollars for so many tokens; ``None`` where the price or a number of tokens is not known.
+
+    ``tokens_cached`` of ``tokens_in`` cost what the price says of them, and as much as any other where it says nothing.
+    """
     if price is None or tokens_in is None or tokens_out is None:
         return None
-    return (tokens_in * price.input_usd_per_million + tokens_out * price.output_usd_per_million) / MILLION
+    less = price.cached_input_usd_per_million
+    kept = 0 if less is None else min(tokens_in, tokens_cached or 0)
+    sent = (tokens_in - kept) * price.input_usd_per_million + kept * (less or FREE)
+    return (sent + tokens_out * price.output_usd_per_million) / MILLION
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +96,7 @@ class Meter:
             return replace(opinion, cost_usd=FREE)
         # An alias is answered by the model behind it, and billed by either name.
         price = price_of(self.prices, opinion.model, on) or price_of(self.prices, provider.model, on)
-        return replace(opinion, cost_usd=cost_of(price, opinion.tokens_in, opinion.tokens_out))
+        return replace(opinion, cost_usd=cost_of(price, opinion.tokens_in, opinion.tokens_out, opinion.tokens_cached))
 
 
 def is_rule(opinion: Opinion) -> bool:

@@ -183,6 +183,7 @@ def read_reply(
     local: bool = False,
     tokens_in: int | None = None,
     tokens_out: int | None = None,
+    tokens_cached: int | None = None,
     cost_usd: Decimal | None = None,
 ) -> Opinion:
     """The opinion in a model's reply. Raises ``ProviderFailed``: what is wrong, in one line, with prompt and reply.
@@ -207,6 +208,7 @@ def read_reply(
         horizon=horizon,
         tokens_in=tokens_in,
         tokens_out=tokens_out,
+        tokens_cached=tokens_cached,
         cost_usd=cost_usd,
         local=local,
         prompt=sent,

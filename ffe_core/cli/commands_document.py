@@ -42,8 +42,8 @@ SHAPES: dict[str, str] = {
         " macd_histogram bb_upper bb_middle bb_lower bb_percent_b adx plus_di minus_di atr sma_20 sma_50"
         " volatility_class extra{…}}} confluence{direction score conflicts[] entry_signal entry_reasons[]} missing[]"
         " summary} regime opinions[provider model action confidence reasoning amount horizon calibratable latency_ms"
-        " tokens_in tokens_out cost_usd error local hint] ensemble_metadata{…} rulings[rule outcome reason before after"
-        " inputs{…}] vetoed hash previous_hash"
+        " tokens_in tokens_out tokens_cached cost_usd error local hint] ensemble_metadata{…} rulings[rule outcome"
+        " reason before after inputs{…}] vetoed hash previous_hash"
     ),
     "analyze ASSET ASSET": "decisions[…] errors[]",
     "approve": f"decision_id answer {_EXECUTED}",

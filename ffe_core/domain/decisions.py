@@ -145,6 +145,8 @@ class Opinion:
     asked: bool = True
     #: what to do about ``error``
     hint: str | None = None
+    #: of ``tokens_in``, those that the service had kept from an earlier question and may bill at less
+    tokens_cached: int | None = None
 
     def __post_init__(self) -> None:
         if self.error is None:

@@ -158,6 +158,9 @@ class Price(Section):
     since: date = Field(alias="from", description="first day (UTC) on which the price is in force")
     input_usd_per_million: Decimal = Field(ge=0, description="dollars for a million tokens that are sent")
     output_usd_per_million: Decimal = Field(ge=0, description="dollars for a million tokens that come back")
+    cached_input_usd_per_million: Annotated[Decimal, Field(ge=0)] | None = Field(
+        default=None, description="dollars for a million sent tokens that the service had kept; null: as any other"
+    )
 
 
 class ProviderLimits(Section):
@@ -184,7 +187,8 @@ class AiSettings(Section):
     prices: list[Price] = Field(
         default_factory=list,
         description="what models cost, dated; a model without a price has no known cost: "
-        "[{model: M, from: 2026-01-01, input_usd_per_million: 1, output_usd_per_million: 4}]",
+        "[{model: M, from: 2026-01-01, input_usd_per_million: 1, output_usd_per_million: 4, "
+        "cached_input_usd_per_million: 0.25}]",
     )
     cutoffs: dict[Name, date] = Field(
         default_factory=dict,

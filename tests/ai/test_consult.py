@@ -54,6 +54,12 @@ def test_a_second_question_names_the_fault_and_its_tokens_count_too() -> None:
     assert opinion.raw_reply == GOOD
 
 
+def test_tokens_that_were_kept_for_both_questions_count_too() -> None:
+    answers = [ModelAnswer(BAD, 10, 4, 0), ModelAnswer(GOOD, 11, 4, 9)]
+    opinion = consult(lambda *_: answers.pop(0), make_briefing(), provider="acme", model="m", timeout=5)
+    assert (opinion.tokens_in, opinion.tokens_cached) == (21, 9)
+
+
 def test_there_is_no_third_question() -> None:
     tool = Telling(BAD, BAD, GOOD)
     with pytest.raises(ProviderFailed, match="WAIT"):

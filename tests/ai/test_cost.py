@@ -14,6 +14,7 @@ from ffe_core import Action, FixedClock, Opinion, UsageError
 from ffe_core.ai.cost import FREE, Meter, Spending, cost_of, price_of
 from ffe_core.errors import BudgetSpent, StoreError
 from ffe_core.settings import load_settings
+from ffe_core.settings.sections import Price
 from ffe_core.testing import FakeProvider
 from tests.ai.test_cassette import BRIEFING
 from tests.risk.builders import AT
@@ -64,6 +65,26 @@ def test_a_call_costs_its_tokens_at_their_price_to_the_last_digit(prices):
     # 1000 x 0.30 / 1e6 + 200 x 2.50 / 1e6
     assert cost_of(price, 1000, 200) == Decimal("0.0008")
     assert cost_of(price, 1, 0) == Decimal("0.0000003")
+
+
+def test_tokens_that_the_service_had_kept_cost_what_the_price_says_of_them(prices):
+    price = price_of(prices, "m", TODAY)
+    assert price.cached_input_usd_per_million is None
+    assert cost_of(price, 1000, 200, 800) == cost_of(price, 1000, 200)
+    cheaper = price.model_copy(update={"cached_input_usd_per_million": Decimal("0.03")})
+    # 200 x 0.30 / 1e6 + 800 x 0.03 / 1e6 + 200 x 2.50 / 1e6
+    assert cost_of(cheaper, 1000, 200, 800) == Decimal("0.000584")
+    assert cost_of(cheaper, 1000, 200, None) == cost_of(cheaper, 1000, 200, 0) == Decimal("0.0008")
+    # A count that cannot be is no reason for a bill below zero.
+    assert cost_of(cheaper, 1000, 0, 5000) == Decimal("0.00003")
+
+
+def test_a_call_that_was_partly_kept_is_billed_so(tmp_path):
+    row = {"model": "m", "from": "2020-01-01", "input_usd_per_million": 2, "output_usd_per_million": 0}
+    price = Price.model_validate({**row, "cached_input_usd_per_million": 1})
+    meter = Meter([price], Spending(tmp_path), FixedClock(AT))
+    (opinion,) = asked(meter, replace(vote(), tokens_in=1000, tokens_out=1, tokens_cached=500))
+    assert opinion.cost_usd == Decimal("0.0015")
 
 
 def test_what_is_not_known_is_not_guessed(meter, prices):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GRACE = 1.0
-UNTIMED: dict[str, Any] = {"latency_ms": None, "tokens_in": None, "tokens_out": None, "cost_usd": None}
+UNTIMED: dict[str, Any] = dict.fromkeys(("latency_ms", "tokens_in", "tokens_out", "tokens_cached", "cost_usd"))
 
 
 class AIProviderContract(Contract):

@@ -29,7 +29,12 @@ def answer_of(output: str) -> ModelAnswer:
             if text is None:
                 raise ProviderFailed("codex completed its turn without an answer")
             used = event.get("usage")
-            return ModelAnswer(text, _count(used, "input_tokens"), _count(used, "output_tokens"))
+            return ModelAnswer(
+                text,
+                _count(used, "input_tokens"),
+                _count(used, "output_tokens"),
+                _count(used, "cached_input_tokens"),
+            )
     raise ProviderFailed(f"codex did not complete its turn: {fault_in(output) or 'its output breaks off'}")
 
 

@@ -54,7 +54,13 @@ DONE = {"type": "turn.completed", "usage": {"input_tokens": 11, "cached_input_to
 def test_the_last_message_of_a_completed_turn_is_the_answer() -> None:
     warning = {"type": "item.completed", "item": {"type": "error", "message": "Model metadata not found"}}
     answer = answer_of("a warning\n" + lines({"type": "turn.started"}, warning, message("a"), message("b"), DONE))
-    assert (answer.text, answer.tokens_in, answer.tokens_out) == ("b", 11, 7)
+    assert (answer.text, answer.tokens_in, answer.tokens_out, answer.tokens_cached) == ("b", 11, 7, 0)
+
+
+def test_tokens_that_the_service_had_kept_are_told_apart() -> None:
+    done = {"type": "turn.completed", "usage": {"input_tokens": 730, "cached_input_tokens": 640, "output_tokens": 41}}
+    answer = answer_of(lines(message(GOOD), done))
+    assert (answer.tokens_in, answer.tokens_cached) == (730, 640)
 
 
 @pytest.mark.parametrize(

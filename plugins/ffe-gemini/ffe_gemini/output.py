@@ -30,7 +30,9 @@ def answer_of(output: str) -> ModelAnswer:
     if _object(stats, "tools").get("totalCalls", 0) != 0:
         raise ProviderFailed("gemini used a tool instead of answering")
     used = [_object(model, "tokens") for model in _object(stats, "models").values() if isinstance(model, Mapping)]
-    return ModelAnswer(told["response"], _sum(used, "prompt"), _sum(used, "candidates", "thoughts"))
+    return ModelAnswer(
+        told["response"], _sum(used, "prompt"), _sum(used, "candidates", "thoughts"), _sum(used, "cached")
+    )
 
 
 def fault_in(complaint: str) -> str:

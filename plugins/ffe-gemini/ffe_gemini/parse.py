@@ -61,6 +61,7 @@ def parse_answer(body: Any) -> ModelAnswer:
         text=_text(first),
         tokens_in=_count(usage, "promptTokenCount"),
         tokens_out=None if words is None and thoughts is None else (words or 0) + (thoughts or 0),
+        tokens_cached=_count(usage, "cachedContentTokenCount"),
     )
 
 

@@ -103,6 +103,12 @@ def test_the_tokens_of_every_model_that_took_part_count() -> None:
     assert (answer.tokens_in, answer.tokens_out) == (900, 60)
 
 
+def test_tokens_that_google_had_kept_are_told_apart() -> None:
+    models = {"m": {"tokens": {**TOKENS, "cached": 600}}, "router": {"tokens": {**TOKENS, "cached": 20}}}
+    answer = answer_of(json.dumps({**WHOLE, "stats": {"models": models}}))
+    assert (answer.tokens_in, answer.tokens_cached) == (1640, 620)
+
+
 @pytest.mark.parametrize(
     "stats",
     [None, [], {}, {"models": []}, {"models": {"m": None}}, {"models": {"m": {"tokens": {"prompt": True}}}}],

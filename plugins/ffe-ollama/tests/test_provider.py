@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from decimal import Decimal
 from typing import Any, Unpack
@@ -236,7 +237,8 @@ def test_a_server_that_does_not_finish_is_left_at_the_deadline(server: OllamaSta
     server.usual = answer
     began = time.monotonic()
     error = failure(server, within=0.4)
-    assert "within 0.4 s" in error.message
+    # What was left of it when the question was sent.
+    assert re.search(r"within 0\.[34]\d* s", error.message)
     assert time.monotonic() - began < 1.4
 
 
@@ -250,7 +252,7 @@ def test_a_slow_bad_answer_leaves_no_time_for_a_second_question(server: OllamaSt
 def test_its_own_timeout_holds_where_it_is_shorter(server: OllamaStandIn) -> None:
     server.usual = Canned(delay=5.0)
     began = time.monotonic()
-    assert "within 0.3 s" in failure(server, within=30.0, timeout=0.3).message
+    assert re.search(r"within 0\.[23]\d* s", failure(server, within=30.0, timeout=0.3).message)
     assert time.monotonic() - began < 1.3
 
 
