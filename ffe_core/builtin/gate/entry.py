@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -30,7 +30,7 @@ class EntryRule:
             finding = not_applicable(f"switched off (risk.rules.{self.name})")
         else:
             finding = self.judge(proposal, context)
-        return replace(finding, rule=self.name)
+        return Ruling(self.name, finding.outcome, finding.reason, finding.before, finding.after, finding.inputs)
 
 
 def passed(reason: str = "", inputs: Inputs | None = None) -> Ruling:

@@ -51,6 +51,10 @@ def value_at_risk(scenarios: Sequence[float], confidence: Decimal) -> tuple[floa
 
 def scenarios(weights: Mapping[str, float], returns: Mapping[str, Returns]) -> list[float]:
     """What a portfolio of these weights (signed, of equity) would have returned on each day that all series have."""
+    if len(weights) == 1:
+        # Nothing to meet with and nothing to add up.
+        ((symbol, weight),) = weights.items()
+        return [weight * value for _, value in sorted(returns[symbol])]
     series = {symbol: dict(returns[symbol]) for symbol in weights}
     days = set.intersection(*(set(held) for held in series.values())) if series else set()
     return [math.fsum(weights[symbol] * series[symbol][day] for symbol in weights) for day in sorted(days)]
