@@ -35,14 +35,24 @@ class Dollars(click.ParamType[Decimal]):
         return amount
 
 
+class OfferName(click.ParamType[str]):
+    """The name of a source or a provider, in any case: their own names have small letters only."""
+
+    name = "name"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return str(value).lower()
+
+
 def asked_options(function: Decorated) -> Decorated:
     """``providers`` and ``source``."""
     for option in (
-        click.option("--source", metavar="NAME", help="Take market data from this source alone."),
+        click.option("--source", type=OfferName(), metavar="NAME", help="Take market data from this source alone."),
         click.option(
             "-p",
             "--provider",
             "providers",
+            type=OfferName(),
             multiple=True,
             metavar="NAME",
             help="Ask this provider; repeatable. `ensemble` is the configured panel.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ffe_core.cli.asking import OfferName
 from ffe_core.cli.instants import Instant
 from ffe_core.cli.output import clean, foreign
 from ffe_core.cli.session import Session, group, stderr_is_terminal
@@ -40,7 +41,7 @@ def data(session: Session) -> None:
 
 
 @data.command(name="list")
-@click.option("--source", metavar="NAME", help="Only what this source holds.")
+@click.option("--source", type=OfferName(), metavar="NAME", help="Only what this source holds.")
 def list_(session: Session, source: str | None) -> None:
     """List the series that the sources hold."""
     registry = session.engine.registry
@@ -290,7 +291,7 @@ PAGE = 5000
 
 @data.command()
 @click.argument("asset", metavar="ASSET")
-@click.option("--source", required=True, metavar="NAME", help="Where the bars come from.")
+@click.option("--source", type=OfferName(), required=True, metavar="NAME", help="Where the bars come from.")
 @click.option("--timeframe", type=TIMEFRAME, help="Length of a bar; default: the decision timeframe.")
 @click.option("--start", type=Instant("first"), required=True, metavar="ISO", help="First bar's open.")
 @click.option("--end", type=Instant("after"), metavar="ISO", help="Nothing at or after it; default: now.")
@@ -394,7 +395,7 @@ def joined(pages: Sequence[Candles]) -> Candles:
 @click.option("--start", type=Instant("first"), metavar="ISO", help="First bar's open; a date means 00:00 UTC.")
 @click.option("--end", type=Instant("after"), metavar="ISO", help="Nothing at or after it; a date includes that day.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The last N bars; default 500 without --start.")
-@click.option("--source", metavar="NAME", help="Take the bars from this source alone.")
+@click.option("--source", type=OfferName(), metavar="NAME", help="Take the bars from this source alone.")
 def candles(
     session: Session,
     asset: str,

@@ -104,6 +104,13 @@ def test_each_provider_can_be_asked_alone(ffe, provider):
     assert data["confidence"] == data["opinions"][0]["confidence"]
 
 
+def test_names_may_be_typed_in_any_case(ffe):
+    data = ffe("analyze", "BTCUSD", "-p", "Local", "--source", "DEMO", "--at", AT, "--json").data
+    assert [opinion["provider"] for opinion in data["opinions"]] == ["local"]
+    assert data["market"]["source"] == "demo"
+    assert ffe("data", "candles", "BTCUSD", "--source", "Demo", "--limit", "1", "--json").data["source"] == "demo"
+
+
 def test_the_word_ensemble_means_the_configured_panel(ffe):
     data = ffe("analyze", "BTCUSD", "-p", "ensemble", "--at", AT, "--json").data
     assert [opinion["provider"] for opinion in data["opinions"]] == ["local", "trend_adx", "rsi_reversion"]
