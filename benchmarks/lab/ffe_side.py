@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Self
@@ -12,10 +13,12 @@ import pandas as pd
 import series
 from ffe_lab.backtest import backtest
 from ffe_lab.costs import Costs
+from ffe_lab.montecarlo import monte_carlo
 from ffe_lab.sweep import sweep as sweep_of
 from serve import Job, serve
 
 from ffe_core import Briefing, Opinion, Series, Signals
+from ffe_core.builtin.executors import Processes
 
 COSTS = Costs(fee=0.001, slippage=0.0001)
 #: nothing but the rule decides, as in the peers
@@ -80,6 +83,14 @@ def sweep(path: str, fast: Sequence[int], slow: Sequence[int]) -> Any:
     return sweep_of(frame(path), "sma_cross", {"fast": fast, "slow": slow}, **BARE)
 
 
+def noisy(path: str, paths: int, noise: float, seed: int, workers: int = 0) -> Any:
+    """By threads of this process, or by as many worker processes."""
+    with Processes(workers) if workers else nullcontext() as executor:
+        return monte_carlo(
+            frame(path), "sma_cross", simulations=paths, noise_std=noise, seed=seed, executor=executor, **BARE
+        )
+
+
 def told(result: Any) -> Mapping[str, Any]:
     return {"count": len(result.trades), "final": result.metrics.final_value}
 
@@ -94,6 +105,10 @@ def swept(result: Any) -> Mapping[str, Any]:
     return {"finals": result.final_value.tolist(), "count": int(result.total_trades.sum())}
 
 
+def ends(result: Any) -> Mapping[str, Any]:
+    return {"finals": result.final_values.tolist()}
+
+
 if __name__ == "__main__":
     serve(
         {
@@ -104,5 +119,6 @@ if __name__ == "__main__":
             "rsi_macd trades": Job(rsi_macd, rows),
             "default": Job(default, told),
             "sweep": Job(sweep, swept),
+            "noisy": Job(noisy, ends),
         }
     )
