@@ -334,7 +334,7 @@ def shuffled(base: Backtest, seed: int, simulations: int) -> Floats:
     growth = np.maximum(1.0 + np.divide(pnl, worth, out=np.full(len(pnl), -1.0), where=worth > 0), 0.0)
     draws, made = Streams(seed), np.empty((simulations, RESULTS))
     for path in range(simulations):
-        equity: Floats = initial * np.cumprod(draws.of(path).permutation(growth))
+        equity = np.cumprod(draws.of(path).permutation(growth)).astype(np.float64) * initial
         deepest = drawdown(equity, initial).fraction if len(equity) else 0.0
         # The product is the same in any order but for its rounding.
         made[path] = base.metrics.final_value, deepest, len(pnl)

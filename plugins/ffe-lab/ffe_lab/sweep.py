@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from ffe_lab.market import Market
 from ffe_lab.metrics import Headline
 from ffe_lab.returns import MetricsBasis
 from ffe_lab.simulate import Setup
+from ffe_lab.space import Space, combinations
 from ffe_lab.spread import Arrays, Progress, known, spread, threaded
 from ffe_lab.study import DRAWDOWN, FINAL, ROW, SHARPE, TRADES, OneRule, Runner, Study, parted, trial_of, varied
 from ffe_lab.trades import Floats, Indices
@@ -34,7 +34,6 @@ RANKS = {"sharpe": True, "total_return": True, "final_value": True, "max_drawdow
 _CHUNK = 64
 
 type Point = Mapping[str, Any]
-type Grid = Mapping[str, Sequence[float | int | str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +138,7 @@ class Sweep:
 def sweep(
     candles: pd.DataFrame | Candles | Market,
     provider: Provider,
-    space: Grid,
+    space: Space,
     *,
     executor: Executor | None = None,
     rank: str = "sharpe",
@@ -183,7 +182,7 @@ def sweep_over(
     market: Market,
     provider: Provider,
     setup: Setup,
-    space: Grid,
+    space: Space,
     *,
     executor: Executor | None = None,
     rank: str = "sharpe",
@@ -199,15 +198,6 @@ def sweep_over(
     tried = record_trials(lab, market, provider, setup, points, rows)
     basis = MetricsBasis.of(market.asset.kind, study.risk_free)
     return Sweep(lab, market, provider, setup, points, rows, skipped, rank, basis, tried)
-
-
-def combinations(space: Grid) -> list[dict[str, Any]]:
-    """Every choice of one value for each name, the last name varying fastest. Raises ``UsageError`` for no values."""
-    held = {name: list(values) for name, values in space.items()}
-    empty = [name for name, values in held.items() if not values]
-    if empty or not held:
-        raise UsageError(f"there is no value to try{' of ' + empty[0] if empty else ''}", hint="fast=5,10,20")
-    return [dict(zip(held, values, strict=True)) for values in product(*held.values())]
 
 
 def accepted(study: Study, points: Iterable[Point]) -> tuple[tuple[Point, ...], int]:

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from ffe_lab.backtest import backtest
 from ffe_lab.lab import Lab
-from ffe_lab.sweep import combinations, ranked, sweep
+from ffe_lab.space import combinations
+from ffe_lab.sweep import ranked, sweep
 from hypothesis import given
 from hypothesis import strategies as st
 
