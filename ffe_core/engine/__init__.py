@@ -175,14 +175,14 @@ class Engine:
         flat paper one. Raises ``NoData``, ``UsageError``, ``SettingsError``, ``SafetyRefusal``, ``StoreError``.
         """
         wanted = self.asset(asset) if isinstance(asset, str) else asset
-        panel = self._panel(providers)
+        panel = self.panel(providers)
         if len(panel) > 1:
             # A name that nobody has would let the votes be counted in another way than the user chose.
             self.registry.require("strategy", self.settings.ensemble.strategy)
-        gathered = self._gather(wanted, None if at is None else require_utc(at), source, indicators)
+        gathered = self._gather(wanted, None if at is None else require_utc(at), self._market(source), indicators)
         mask = None if anonymise is None else self._mask(gathered, indicators, anonymise, (gathered.found.as_of,))
         with self.answers.behind(mask):
-            inputs, left_out = self._ask(gathered, panel, named=frozenset(providers))
+            inputs, left_out = self.asked(gathered.inputs, panel, named=frozenset(providers))
         inputs = replace(
             inputs, training=self._training(inputs, present=at is None), mask=mask, history=self._learnt(inputs)
         )
@@ -212,21 +212,23 @@ class Engine:
             "rules": [Part(name, offer.plugin) for name, offer in self.registry.rules.items()],
         }
 
-    def _panel(self, names: Sequence[str]) -> dict[str, AIProvider]:
+    def panel(self, names: Sequence[str]) -> dict[str, AIProvider]:
         """Providers by name in the order asked for; what the user names must be there."""
         wanted: list[str] = []
         for name in names or (ENSEMBLE,):
             wanted += self.settings.ai.providers if name == ENSEMBLE else [name]
         return {name: self.registry.require("provider", name) for name in dict.fromkeys(wanted)}
 
-    def _gather(self, asset: Asset, at: datetime | None, source: str | None, indicators: Sequence[str]) -> _Gathered:
+    def _market(self, source: str | None) -> Feed:
+        return self.feed if source is None else self.feed_of(source)
+
+    def _gather(self, asset: Asset, at: datetime | None, feed: Feed, indicators: Sequence[str]) -> _Gathered:
         """Everything that is looked up, before anybody is asked. With ``at`` the account is a supposed one."""
         from ffe_core.ai.briefing import build_briefing, known_by
         from ffe_core.analysis.pulse import build_pulse
         from ffe_core.market.snapshot import snapshot, with_divergence
 
         settings = self.settings
-        feed = self.feed if source is None else self.feed_of(source)
         found = feed.series(asset, at, bars=settings.data.bars)
         as_of = found.as_of
         freshness, status = self._timing(asset, found, as_of)
@@ -297,16 +299,16 @@ class Engine:
         freshness = freshness_of(found.series, as_of, asset.kind, self.settings.data.freshness)
         return freshness, market_status(asset, as_of)
 
-    def _ask(
-        self, gathered: _Gathered, panel: Mapping[str, AIProvider], named: frozenset[str]
+    def asked(
+        self, inputs: DecisionInputs, panel: Mapping[str, AIProvider], *, named: frozenset[str] = frozenset()
     ) -> tuple[DecisionInputs, list[str]]:
-        """The panel's answers; when all of it failed and settings say so, the rules' too.
+        """``inputs`` with the panel's answers; when all of it failed and settings say so, the rules' too.
 
         A member of the configured panel that lacks its key is left out with a line that says so; one that the user
         ``named`` and cannot have is a failure.
         """
-        briefing = gathered.inputs.briefing
-        inputs, answers = self._heard(gathered.inputs, panel)
+        briefing = inputs.briefing
+        inputs, answers = self._heard(inputs, panel)
         opinions = tuple(answer for answer in answers if answer.asked or answer.provider in named)
         left_out = [f"{answer.provider} is left out: {answer.error}" for answer in answers if answer not in opinions]
         stand_ins: tuple[Opinion, ...] = ()
@@ -391,9 +393,9 @@ class Engine:
         from ffe_core.engine.probe import Pair, probe_of
 
         wanted = self.asset(asset) if isinstance(asset, str) else asset
-        panel = self._panel(providers)
+        panel, feed = self.panel(providers), self._market(source)
         gathered = [
-            self._gather(wanted, None if one is None else require_utc(one), source, ())
+            self._gather(wanted, None if one is None else require_utc(one), feed, ())
             for one in dict.fromkeys(at) or (None,)
         ]
         instants = [held.found.as_of for held in gathered]
@@ -415,8 +417,12 @@ class Engine:
 
     def inputs_now(self, asset: Asset, source: str | None = None) -> tuple[DecisionInputs, Quote | None]:
         """Market, account and limits as they are now, with nobody asked for an opinion; and the venue's own quote."""
-        gathered = self._gather(asset, None, source, ())
+        gathered = self._gather(asset, None, self._market(source), ())
         return gathered.inputs, gathered.quote
+
+    def inputs_at(self, asset: Asset, at: datetime, feed: Feed) -> DecisionInputs:
+        """What a decision as of ``at`` starts from, by what ``feed`` knew then, with nobody asked for an opinion."""
+        return self._gather(asset, require_utc(at), feed, ()).inputs
 
     def new_id(self) -> str:
         return self._new_id()

@@ -53,7 +53,7 @@ def gathered(settings, asset, at, *sources):
         source = make(registry)
         registry.offer("source", source.name, Offer("test", source))
     engine = Engine(settings, registry, clock=FixedClock(AT), store=Memory())
-    return engine._gather(asset, at, None, EXTRAS)
+    return engine._gather(asset, at, engine.feed, EXTRAS)
 
 
 @pytest.fixture(scope="module")
