@@ -125,6 +125,7 @@ class Trading:
         proposal = self._proposal(decision, inputs, change)
         self._clearance(venue).require(proposal.effect, proposal.asset)
         if proposal.is_entry:
+            self._require_reconciled(venue)
             self._require_no_crash_loop(venue)
             is_short = proposal.effect is Effect.OPEN_SHORT
             sure = below_threshold or change is not None
@@ -140,6 +141,8 @@ class Trading:
         if judgement.vetoed:
             raise SafetyRefusal(f"vetoed now: {'; '.join(judgement.veto_reasons)}")
         judged = judgement.proposal
+        if change is None:
+            judged = self._no_larger(judged, decision, inputs)
         if change is not None and change.quantity is not None and judged.quantity != change.quantity:
             raise SafetyRefusal(f"vetoed: the limits allow {judged.quantity}, and {change.quantity} was approved")
         if judged.is_entry and not is_tradable(judged.quantity, judged.entry_price, inputs.instrument):
@@ -148,6 +151,13 @@ class Trading:
         plan = self._priced(decision, order, judged, inputs, venue, judgement.rulings)
         held = inputs.portfolio or venue.portfolio
         return plan, venue, Account(held, asked_at, inputs.instrument, judged.entry_price, inputs.sizing)
+
+    def _require_reconciled(self, venue: Venue) -> None:
+        """Nothing is opened at a venue that does not say what became of what was sent before; paper always does."""
+        unanswered = () if self.engine.settings.mode is Mode.PAPER else self.settle(venue).unanswered
+        if unanswered:
+            told = f"{venue.platform.name} does not say what became of earlier orders: {'; '.join(unanswered)}"
+            raise SafetyRefusal(told, hint="`ffe orders` asks again")
 
     def _require_no_crash_loop(self, venue: Venue) -> None:
         told = self._clearance(venue).stop_crash_loop(self.journal)
@@ -169,7 +179,7 @@ class Trading:
         return inputs, quote
 
     def _proposal(self, decision: Decision, inputs: DecisionInputs, change: Change | None) -> Proposal:
-        """What the decision means to the account of now: an entry never grows beyond what was decided."""
+        """What the decision means to the account of now."""
         verdict = Verdict(
             decision.action,
             decision.confidence,
@@ -196,14 +206,20 @@ class Trading:
             )
         if not proposal.is_entry:
             return proposal
-        quantity = proposal.quantity
-        if proposal.signal_only or quantity is None:
+        if proposal.signal_only or proposal.quantity is None:
             raise SafetyRefusal(proposal.sizing.unavailable or "there is no known balance to size by")
-        if change is not None:
-            proposal = changed(proposal, change, inputs.instrument)
-        elif decision.position_size is not None and decision.position_size < quantity:
-            proposal = shrink(proposal, decision.position_size, risk_context(inputs, proposal))
-        return proposal
+        return proposal if change is None else changed(proposal, change, inputs.instrument)
+
+    def _no_larger(self, judged: Proposal, decision: Decision, inputs: DecisionInputs) -> Proposal:
+        """What the rules leave of the size of now, and never more than was decided.
+
+        The rules judge the size of now before it is cut to the decision's: one that halves an unsure entry would
+        otherwise halve what it had halved already.
+        """
+        size = decision.position_size
+        if not judged.is_entry or judged.quantity is None or size is None or judged.quantity <= size:
+            return judged
+        return shrink(judged, size, risk_context(inputs, judged))
 
     def _order(self, decision: Decision, proposal: Proposal) -> Order:
         leg = "exit" if proposal.is_exit else "entry"

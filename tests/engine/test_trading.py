@@ -393,3 +393,13 @@ def test_a_refusal_of_the_venue_is_told_and_ends_the_order(market):
         market.trading.execute(decision.id)
     (entry,) = market.trading.journal.latest()
     assert entry.state is S.REJECTED
+
+
+def test_a_size_that_a_rule_has_halved_is_not_halved_again(home):
+    # DIPUSD moves more in a day than this, and 75 is less sure than that: the volatility rule halves the entry.
+    desk = Desk(home, risk={"max_volatility": 0.0001, "volatile_confidence": 0.99})
+    decision = desk.decide(confidence=75)
+    (halved,) = (ruling for ruling in decision.rulings if ruling.rule == "volatility")
+    assert halved.after == halved.before / 2
+    assert desk.trading.plan(decision.id).order.quantity == decision.position_size
+    desk.engine.close()

@@ -34,6 +34,9 @@ def _lines(market: Market, setup: Setup) -> list[str]:
         if setup.gate
         else "the gate is off: no risk rule judges entries",
         f"an entry needs a confidence of {setup.threshold * 100:f}".rstrip("0").rstrip(".") if setup.gate else "",
+        "an entry is given up where the next open has gone a quarter of the way to its stop, either way"
+        if setup.gate
+        else "",
         "shorts are opened" if sizing.allow_short else "no shorts: a SELL only leaves a long position",
         f"leverage {setup.leverage:g}, liquidated at {percent(setup.maintenance * 100)} of the initial margin"
         if setup.leverage > 1

@@ -187,7 +187,12 @@ class Backtest:
             if one.refused:
                 name = one.refused.partition(":")[0]
                 found[name] = found.get(name, 0) + 1
-        counted = {"market_closed": self.simulation.closed_market, "too_small": self.simulation.too_small}
+        done = self.simulation
+        counted = {
+            "market_closed": done.closed_market,
+            "price_moved": done.price_moved,
+            "too_small": done.too_small,
+        }
         return dict(sorted((found | {name: count for name, count in counted.items() if count}).items()))
 
 

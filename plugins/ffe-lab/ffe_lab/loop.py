@@ -1,8 +1,8 @@
 """The event loop of a simulation: one asset, bar by bar, under the one written fill rule.
 
-Inside a bar: what was pending fills at the open; then the stop, on the bar of the entry too; then the liquidation; then
-the target; then the account is marked at the close; then the bar's signal is acted on, which leaves an order pending
-for the next open. Prices come from ``ffe_core.execution.fills``.
+Inside a bar: what was pending fills at the open; then the stop or the liquidation, whichever is nearer, on the bar of
+the entry too; then the target; then the account is marked at the close; then the bar's signal is acted on, which leaves
+an order pending for the next open. Prices come from ``ffe_core.execution.fills``.
 
 The source is scalar and knows nothing of NumPy: it runs in the interpreter over lists for a single cold command, and
 compiled over arrays for everything else, to the same bits (``ffe_lab.machine``). It can stop at every entry that it
@@ -35,9 +35,9 @@ type Table = Sequence[MutableSequence[float]]
 
 #: places of ``state``: the account, the position, the order that is pending, and counters
 CASH, UNITS, ENTRY_PRICE, ENTRY_FEE, STOP_AT, TARGET_AT, LIQUIDATION_AT = range(7)
-PENDING, PENDING_UNITS, PENDING_STOP, DUE = range(7, 11)
-TRADES, CLOSED_MARKET, TOO_SMALL, RUINED, BARS_HELD = range(11, 16)
-STATE_SIZE = 16
+PENDING, PENDING_UNITS, PENDING_STOP, PENDING_PRICE, DECIDED, DUE = range(7, 13)
+TRADES, CLOSED_MARKET, PRICE_MOVED, TOO_SMALL, RUINED, BARS_HELD = range(13, 19)
+STATE_SIZE = 19
 
 #: what is pending: nothing, an entry of either side, the way out
 NOTHING, LONG, SHORT, EXIT = 0.0, 1.0, -1.0, 2.0
@@ -62,8 +62,9 @@ NOTHING, LONG, SHORT, EXIT = 0.0, 1.0, -1.0, 2.0
     PRICE_STEP,
     LONGEST_GAP,
     IMPACT,
+    DRIFT,
     CONFIG_SIZE,
-) = range(19)
+) = range(20)
 
 #: sizing methods; the last three know no limit but the cash
 RISK, KELLY, FIXED_FRACTION, FIXED_AMOUNT, ALL_IN = range(5)
@@ -115,7 +116,7 @@ def run(
             cash, units, stop_at, target_at, forced_at, pending, due = _standing(state)
         if units != 0.0:
             held += 1
-            # High and low are looked at only where something could happen there: columns that are not read cost nothing.
+            # High and low are read only where something could happen there: a column that is not read costs nothing.
             watched = stop_at > 0.0 or target_at > 0.0 or forced_at > 0.0
             if watched and _leaves(units, high[i], low[i], stop_at, target_at, forced_at):
                 _inside(i, open_, high, low, close, volume, hour, config, state, trades)
@@ -130,9 +131,10 @@ def run(
             pending = _wanted(signal, units, config, state)
             if pending != NOTHING:
                 due = i + 1 + (delay[i] if late else 0)
-                state[PENDING], state[DUE] = pending, due
+                state[PENDING], state[DECIDED], state[DUE] = pending, i, due
                 if pending != EXIT:
                     state[PENDING_STOP] = stop[i if many_stops else 0]
+                    state[PENDING_PRICE] = close[i]
                     if asks:
                         state[PENDING_UNITS] = 0.0
                         state[BARS_HELD] += held
@@ -228,12 +230,25 @@ def _at_open(
         return
     if state[PENDING_UNITS] <= 0.0:
         return
-    if i > 0 and time[i] - time[i - 1] > config[LONGEST_GAP]:
+    decided = int(state[DECIDED])
+    if time[i] - time[decided] > config[LONGEST_GAP] * (i - decided):
         state[CLOSED_MARKET] += 1.0
+        return
+    if _has_run_away(open_[i], kind, config, state):
+        state[PRICE_MOVED] += 1.0
         return
     side = 1 if kind == LONG else -1
     slip = _slippage(i, state[PENDING_UNITS] * open_[i], close, volume, hour, config)
     _enter(i, side, market_fill(open_[i], side, slip), config, state, trades)
+
+
+def _has_run_away(price: float, kind: float, config: Floats, state: Row) -> bool:
+    """Whether the price went a share ``DRIFT`` of the way to the stop, either way, or beyond it; 0 asks nothing."""
+    if config[DRIFT] <= 0.0 or state[PENDING_STOP] <= 0.0:
+        return False
+    moved = (price - state[PENDING_PRICE]) / state[PENDING_PRICE]
+    against = -moved if kind == LONG else moved
+    return against >= state[PENDING_STOP] or abs(moved) > state[PENDING_STOP] * config[DRIFT]
 
 
 def _enter(i: int, side: int, price: float, config: Floats, state: Row, trades: Table) -> None:
@@ -284,7 +299,9 @@ def _inside(
 ) -> None:
     side = 1 if state[UNITS] > 0.0 else -1
     stop, target, forced = state[STOP_AT], state[TARGET_AT], state[LIQUIDATION_AT]
-    if stop > 0.0 and stop_touched(side, stop, low[i], high[i]):
+    # A price that fell through both met the nearer one first.
+    stops = stop > 0.0 and (forced <= 0.0 or side * (stop - forced) >= 0.0)
+    if stops and stop_touched(side, stop, low[i], high[i]):
         slip = _slippage(i, abs(state[UNITS]) * stop, close, volume, hour, config)
         price = market_fill(stop_price_at(side, stop, open_[i]), -side, slip)
         _leave(i, price, config[FEE], BY_STOP, config, state, trades)

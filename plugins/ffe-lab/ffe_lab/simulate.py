@@ -22,6 +22,8 @@ from ffe_lab.trades import Floats, Trades
 SIZINGS = ("risk", "kelly", "fixed_fraction", "fixed_amount", "all_in")
 #: methods that mean to use the account whole: the gate's limits would make something else of them
 UNGATED = ("fixed_amount", "all_in")
+#: with the gate on an entry is given up where the price has gone this share of the way to its stop: as in execution
+DRIFT = 0.25
 #: share of the initial margin that has to be maintained
 MAINTENANCE = 0.5
 
@@ -79,6 +81,7 @@ class Simulation:
     trades: Trades
     exposure: float
     closed_market: int
+    price_moved: int
     too_small: int
     ruined: bool
     judged: tuple[Judged, ...] = ()
@@ -185,6 +188,7 @@ class _Run:
             trades=trades,
             exposure=state[loop.BARS_HELD] / len(market) if len(market) else 0.0,
             closed_market=int(state[loop.CLOSED_MARKET]),
+            price_moved=int(state[loop.PRICE_MOVED]),
             too_small=int(state[loop.TOO_SMALL]),
             ruined=bool(state[loop.RUINED]),
             judged=judged,
@@ -209,6 +213,7 @@ def config_of(setup: Setup, market: Market, instrument: Instrument) -> Floats:
     made[loop.PRICE_STEP] = float(instrument.price_increment)
     made[loop.LONGEST_GAP] = market.longest_gap
     made[loop.IMPACT] = costs.impact
+    made[loop.DRIFT] = DRIFT if setup.gate else 0.0
     return made
 
 
