@@ -35,11 +35,15 @@ TAKEN = (OrderState.ACCEPTED, OrderState.PARTIAL)
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What a pass found out: orders that changed, new fills, and what could not be had, one line each."""
+    """What a pass found out: orders that changed, new fills, and what could not be had, one line each.
+
+    ``unanswered`` are those of the problems that a venue's silence made: what it did meanwhile is not known.
+    """
 
     changed: tuple[JournalEntry, ...]
     fills: tuple[Fill, ...]
     problems: tuple[str, ...]
+    unanswered: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -60,11 +64,12 @@ class Reconciler:
         """Every open order and every fill since the last pass."""
         changed: list[JournalEntry] = []
         problems: list[str] = []
+        unanswered: list[str] = []
         for entry in self.journal.open(self.key):
             try:
                 after, shown = self._asked(entry)
             except FfeError as error:
-                problems.append(f"order {entry.order.client_order_id}: {error.message}")
+                unanswered.append(f"order {entry.order.client_order_id}: {error.message}")
                 continue
             if after.events != entry.events:
                 changed.append(after)
@@ -76,10 +81,10 @@ class Reconciler:
         try:
             fills = self.journal.read_fills(self.key, self.platform.fills)
             if isinstance(self.platform, Router):
-                problems += [f"fills of {venue}: {why}" for venue, why in self.platform.silent.items()]
+                unanswered += [f"fills of {venue}: {why}" for venue, why in self.platform.silent.items()]
         except FfeError as error:
-            problems.append(f"fills: {error.message}")
-        return Reconciled(tuple(changed), tuple(fills), tuple(problems))
+            unanswered.append(f"fills: {error.message}")
+        return Reconciled(tuple(changed), tuple(fills), (*problems, *unanswered), tuple(unanswered))
 
     def one(self, entry: JournalEntry) -> JournalEntry:
         """What the venue says of an order, booked. Raises what the venue's silence raises; then nothing changed."""

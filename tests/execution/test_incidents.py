@@ -335,6 +335,24 @@ def test_a_process_died_before_it_had_placed_the_stop_and_nobody_said_so(exchang
     agree(exchange, later)
 
 
+def test_an_engine_went_on_with_an_empty_state_after_it_could_not_reconcile(exchange, start):
+    class Mute(ExchangePlatform):
+        def fills(self, since):
+            raise PlatformError("HTTP 503")
+
+    desk = start()
+    decision = desk.decide()
+    desk.platform.__class__ = Mute
+    with pytest.raises(SafetyRefusal, match="does not say what became of earlier orders: fills: HTTP 503"):
+        desk.trading.execute(decision.id)
+    assert exchange.orders == {}
+    desk.platform.__class__ = ExchangePlatform
+    assert desk.trading.execute(decision.id).state is S.FILLED
+    # Whoever wants to get out does not wait for the books.
+    desk.platform.__class__ = Mute
+    assert desk.trading.close(BTC).state is S.FILLED
+
+
 def test_a_stop_that_the_venue_attached_to_the_fill_was_told_as_missing(rig):
     order = rig.order(stop_price=Decimal(19_000))
     rig.submit(order)
