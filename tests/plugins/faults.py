@@ -203,6 +203,16 @@ METHODS = [
     Method(
         "platform",
         "update_bars",
+        lambda it: it.update_bars(make_candles(bars=2)),
+        lambda: None,
+        PlatformError,
+        "BarFed",
+        any_answer=True,
+    ),
+    Method("platform", "watching", lambda it: it.watching(), lambda: {BTC: NOON}, PlatformError, "BarFed"),
+    Method(
+        "platform",
+        "update_bars",
         lambda it: it.update_bars(candles()),
         lambda: None,
         PlatformError,
