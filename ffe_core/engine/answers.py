@@ -131,7 +131,7 @@ class Answers:
         if self.cassette is not None:
             from ffe_core.ai.cassette import taped
 
-            asking = taped(asking, self.cassette, {name: self._origin(name) for name in panel})
+            asking = taped(asking, self.cassette, {name: self.origin(name) for name in panel})
         return asking(panel, briefing)
 
     @contextmanager
@@ -150,7 +150,8 @@ class Answers:
 
         return Turnstile(self.clock, self.state, self.settings.ai.limits)
 
-    def _origin(self, provider: str) -> Origin:
+    def origin(self, provider: str) -> Origin:
+        """Its plugin, and what of the plugin's settings may reach the model."""
         from ffe_core.ai.cassette import Origin
 
         plugin = self.registry.providers[provider].plugin
