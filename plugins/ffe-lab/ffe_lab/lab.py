@@ -33,6 +33,7 @@ from ffe_lab.trials import TrialLedger
 
 if TYPE_CHECKING:
     from ffe_core.settings import Settings
+    from ffe_lab.interview import Interview
 
 ENSEMBLE = "ensemble"
 #: bars before the first traded one: the memory of the slowest usual indicator
@@ -46,6 +47,8 @@ class Lab:
     """Settings and plugins of a run. ``Lab.from_settings()`` takes the user's own."""
 
     engine: Engine
+    #: how models are asked; ``None`` where they are not
+    interview: Interview | None = None
     _instruments: dict[tuple[Asset, float], Instrument] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -69,14 +72,18 @@ class Lab:
     # who is asked
 
     def provider(self, name: str, params: Mapping[str, Any] | None = None) -> VectorProvider:
-        """A rule by its name, with parameters. Raises ``UnknownName``, ``UsageError``."""
+        """A rule by its name, with the parameters of ``plugins.lab.params`` and over them these.
+
+        Raises ``UnknownName``, ``UsageError``.
+        """
         found = self.engine.registry.close_at_hand("provider", name)
         if not isinstance(found, VectorProvider):
             raise UsageError(
-                f"{name} is asked bar by bar and has no answer for a whole series",
-                hint="a backtest of it runs over a cassette: --cassette record, then replay",
+                f"{name} is asked at every close and has no answer for a whole series",
+                hint="a backtest of it runs over a cassette: --cassette auto",
             )
-        return found.with_params(**params) if params else found
+        given = {**self.own.params.get(found.name, {}), **(params or {})}
+        return found.with_params(**given) if given else found
 
     def panel(self, names: Sequence[str]) -> dict[str, AIProvider]:
         """Providers by name in order; ``ensemble`` is the configured panel. Raises ``UnknownName``."""
@@ -88,18 +95,38 @@ class Lab:
     def calls(
         self, market: Market, provider: str | VectorProvider | Sequence[str], params: Mapping[str, Any] | None = None
     ) -> Calls:
-        """What is called at every bar by a rule, or by a panel of them. Raises ``UsageError`` for who cannot answer."""
+        """What is called at every bar by a rule, by a panel, or by models, which ``interview`` asks.
+
+        Raises ``UsageError`` for who cannot answer, and what ``Interview.hear`` does.
+        """
         if not isinstance(provider, str) and isinstance(provider, VectorProvider):
             return calls_of(provider.with_params(**params) if params else provider, market.series)
         names = [provider] if isinstance(provider, str) else list(provider)
+        asked = self.panel(names)
+        if self.interview is not None and not all(isinstance(one, VectorProvider) for one in asked.values()):
+            return self._heard(market, asked, frozenset(names) - {ENSEMBLE}, self.interview, params)
         if len(names) == 1 and names[0] != ENSEMBLE:
             return calls_of(self.provider(names[0], params), market.series)
         if params:
             raise UsageError("parameters are those of one provider", hint="--provider NAME, once")
-        panel = {name: self.provider(name) for name in self.panel(names)}
+        panel = {name: self.provider(name) for name in asked}
         registry = self.engine.registry
         strategies = {name: registry.close_at_hand("strategy", name) for name in registry.strategies}
         return panel_calls(panel, market, strategies, self.ensemble)
+
+    def _heard(
+        self,
+        market: Market,
+        panel: Mapping[str, AIProvider],
+        named: frozenset[str],
+        interview: Interview,
+        params: Mapping[str, Any] | None,
+    ) -> Calls:
+        from ffe_lab.heard import heard_calls
+
+        if params:
+            raise UsageError("parameters are those of rules; a model has its own settings")
+        return heard_calls(self.engine, market, panel, interview, self.ensemble, named)
 
     @cached_property
     def ensemble(self) -> EnsembleRules:

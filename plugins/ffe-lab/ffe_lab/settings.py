@@ -22,3 +22,6 @@ class LabSettings(BaseModel):
         default="basic", description="basic: fee and slippage of `costs`; realistic: by asset, size, hour and volume"
     )
     amount: float = Field(default=1000.0, gt=0, allow_inf_nan=False, description="what fixed_amount puts in at most")
+    params: dict[str, dict[str, float | int | str]] = Field(
+        default={}, description="by provider: parameters that experiments give it unless told otherwise"
+    )

@@ -46,14 +46,14 @@ class Range:
         if count > _MOST:
             raise UsageError(f"{count} values are too many for a grid", hint="give the range a larger step")
         # Rounded to what was typed: 0.01 + 2 x 0.01 is 0.03, not the float next to it.
-        return [self.low + place * step if self.is_whole else _plain(self.low + place * step) for place in range(count)]
+        return [self.low + place * step if self.is_whole else plain(self.low + place * step) for place in range(count)]
 
     def draw(self, rng: np.random.Generator) -> float:
         """One of them, each as likely."""
         if self.is_whole or self.step is not None:
             held = self.values()
             return held[int(rng.integers(len(held)))]
-        return _plain(float(rng.uniform(self.low, self.high)))
+        return plain(float(rng.uniform(self.low, self.high)))
 
 
 type Space = Mapping[str, Range | Sequence[Value]]
@@ -147,5 +147,6 @@ def _takes(provider: Any, name: str, value: float) -> bool:
     return True
 
 
-def _plain(value: float) -> float:
+def plain(value: float) -> float:
+    """The number that reads like it: 0.03, not the float next to it."""
     return float(f"{value:.12g}")
