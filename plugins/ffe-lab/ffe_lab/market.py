@@ -153,13 +153,18 @@ def longer(candles: Candles, timeframe: Timeframe) -> Candles | None:
     if timeframe is Timeframe.D1 and DayBoundary.of(kind) is not DayBoundary.UTC:
         if kind is AssetKind.STOCK or candles.timeframe.milliseconds > _HOUR:
             return _resampled(candles, timeframe)
-        ends = day_boundaries(kind, candles.time[0] + 1, candles.time[-1] + 1)
-        return _grouped(candles, timeframe, ends)
+        return _grouped(candles, timeframe, _every_day(day_boundaries(kind, candles.time[0] + 1, candles.time[-1] + 1)))
     if timeframe.milliseconds % candles.timeframe.milliseconds or timeframe is candles.timeframe:
         return None
     first, last, length = candles.time[0], candles.time[-1], timeframe.milliseconds
     ends = np.arange(first - first % length, last + 1, length, dtype=np.int64) + length
     return _grouped(candles, timeframe, ends)
+
+
+def _every_day(weekdays: Indices) -> Indices:
+    """With the ends of Saturdays and Sundays: clocks change on Sunday nights, which no two neighbours enclose."""
+    day = 24 * _HOUR
+    return np.unique(np.concatenate((weekdays - day, weekdays, weekdays + day)))
 
 
 def _resampled(candles: Candles, timeframe: Timeframe) -> Candles | None:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from ffe_lab.costs import Costs
+from ffe_lab.gate import Calls
 from ffe_lab.lab import Lab
+from ffe_lab.market import Market, candles_of
+from ffe_lab.simulate import Setup, Simulation, simulate
+from ffe_lab.trades import Trades
 from hypothesis import settings
+
+from ffe_core import Asset, Instrument
+from ffe_core.risk.sizing import Exits, Kelly, SizingRules
 
 # Examples take as long as the machine is busy, also where these tests run alone.
 settings.register_profile("ffe", deadline=None)
@@ -52,3 +62,84 @@ def walk() -> Callable[..., pd.DataFrame]:
         return pd.DataFrame(columns, index=index)
 
     return made
+
+
+FREE = Costs(fee=0.0, slippage=0.0)
+
+
+def setup_of(
+    *,
+    sizing: str = "all_in",
+    share: str = "0.01",
+    stop: str = "0",
+    target: str = "0",
+    costs: Costs = FREE,
+    allow_short: bool = False,
+    leverage: float = 1.0,
+    initial_balance: float = 10_000.0,
+    concentration: str = "100",
+    buying_power: str = "1",
+) -> Setup:
+    """An account without a gate, of which a test says everything that it does not leave at nothing."""
+    exits = Exits(stop="fixed", fallback=Decimal(stop), target=Decimal(target))
+    rules = SizingRules(
+        exits=exits, method=sizing, risk=Decimal(share), kelly=Kelly(), max_concentration=Decimal(concentration),
+        max_leverage=Decimal(100), buying_power=Decimal(buying_power), fee=Decimal(repr(costs.fee)),
+        allow_short=allow_short,
+    )  # fmt: skip
+    return Setup(sizing=rules, costs=costs, initial_balance=initial_balance, gate=False, leverage=leverage)
+
+
+def instrument_of(asset: Asset, quantity_increment: str = "0.00000001", price_increment: str = "0.01") -> Instrument:
+    steps = Decimal(quantity_increment), Decimal(price_increment)
+    return Instrument(asset, *steps, steps[0], Decimal(0), asset.quote, can_short=True)
+
+
+def require_same(one: Simulation, other: Simulation) -> None:
+    """Fails where a single bit of two runs differs."""
+    assert one.equity.tobytes() == other.equity.tobytes()
+    for column in fields(Trades):
+        assert getattr(one.trades, column.name).tobytes() == getattr(other.trades, column.name).tobytes(), column.name
+    for name in ("exposure", "closed_market", "price_moved", "too_small", "ruined"):
+        assert getattr(one, name) == getattr(other, name), name
+
+
+@pytest.fixture(scope="session")
+def play() -> Callable[..., Simulation]:
+    """``play(bars, signals, ...)``: what the loop makes of hourly bars, in both of its forms, which have to agree.
+
+    ``bars`` are (open, high, low, close), with volume where there is one; ``signals`` are actions by bar; ``hours``
+    says when bars open where they do not follow each other; the rest is ``setup_of``'s.
+    """
+
+    def played(
+        bars: Sequence[Sequence[float]],
+        signals: Mapping[int, int],
+        *,
+        hours: Sequence[int] | None = None,
+        first: int = 0,
+        asset: str = "BTCUSD",
+        price_increment: str = "0.01",
+        **account: object,
+    ) -> Simulation:
+        rows = [(*bar, 0.0) if len(bar) == 4 else tuple(bar) for bar in bars]
+        index = pd.Timestamp("2024-01-02T10:00Z") + pd.to_timedelta(list(hours or range(len(rows))), unit="h")
+        frame = pd.DataFrame(rows, columns=["open", "high", "low", "close", "volume"], index=index)
+        candles = candles_of(frame, asset=asset, timeframe="1h")
+        action = np.zeros(len(rows), np.int8)
+        action[list(signals)] = list(signals.values())
+        calls = Calls(action, np.full(len(rows), 80, np.int8))
+        setup = setup_of(**account)  # type: ignore[arg-type]
+        instrument = instrument_of(candles.asset, price_increment=price_increment)
+        plain, machine = (
+            simulate(Market(candles, first, compiled=compiled), calls, setup, instrument) for compiled in (False, True)
+        )
+        require_same(plain, machine)
+        return plain
+
+    return played
+
+
+@pytest.fixture(scope="session")
+def same() -> Callable[[Simulation, Simulation], None]:
+    return require_same

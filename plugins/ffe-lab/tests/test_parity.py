@@ -14,6 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ffe_lab.backtest import run
+from ffe_lab.lab import Lab
+from ffe_lab.market import Market
+from ffe_lab.trades import EXIT_REASONS
 
 from ffe_core import Asset, Candles, Effect, NoData, Quote, SafetyRefusal, Timeframe, from_ms, to_ms
 from ffe_core.engine import Engine
@@ -21,10 +25,6 @@ from ffe_core.engine.marking import catch_up
 from ffe_core.plugins import load_plugins
 from ffe_core.plugins.registry import Offer
 from ffe_core.settings import Settings, load_settings
-from ffe_lab.backtest import run
-from ffe_lab.lab import Lab
-from ffe_lab.market import Market
-from ffe_lab.trades import EXIT_REASONS
 
 BARS = 500
 
