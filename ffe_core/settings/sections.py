@@ -276,7 +276,15 @@ class SizingSettings(Section):
     kelly: KellySettings = Field(default_factory=KellySettings, description="inputs of the Kelly criterion")
 
 
+#: costs by name: ``mock`` is a taker at a mock venue, 0.1 % of slippage and half of that for the spread
+COST_PROFILES: dict[str, dict[str, float]] = {"usual": {}, "mock": {"fee": 0.0006, "slippage": 0.0015}}
+
+
 class CostSettings(Section):
+    profile: Literal["usual", "mock"] = Field(
+        default="usual",
+        description="where the figures below come from that are not set; mock: fee 0.0006, slippage 0.0015",
+    )
     fee: Annotated[float, Field(ge=0, lt=0.5, json_schema_extra=FRACTION)] = Field(
         default=0.001, description="fee per fill as a fraction of its value"
     )
@@ -284,6 +292,12 @@ class CostSettings(Section):
         default=0.0001, description="how much worse than quoted a fill is, as a fraction of the price"
     )
     commission: float = Field(default=0.0, ge=0, description="fixed amount per fill, in the quote currency")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_profile(cls, given: Any) -> Any:
+        named = COST_PROFILES.get(str(given.get("profile")), {}) if isinstance(given, dict) else {}
+        return {**named, **given} if named else given
 
 
 class RiskRules(Section):

@@ -265,6 +265,21 @@ def test_what_was_filled_is_there_for_the_next_process(chosen):
         assert platform.fills(None)[0] == report.fills
 
 
+def test_the_costs_of_the_mock_profile_are_those_of_its_worked_example(tmp_path):
+    registry, platform = opened({"FFE_PLUGINS": "", "FFE_HOME": str(tmp_path), "FFE_COSTS__PROFILE": "mock"})
+    with registry:
+        bought = platform.submit(order(quantity="0.02"))
+        sold = platform.submit(order("two", "SELL", "0.02", effect=Effect.CLOSE))
+    assert (bought.average_price, sold.average_price) == (D(50075), D(49925))
+    assert bought.fills[0].fee == D("0.02") * 50075 * D("0.0006")
+
+
+def test_what_is_set_besides_a_profile_wins(tmp_path):
+    env = {"FFE_HOME": str(tmp_path), "FFE_COSTS__PROFILE": "mock", "FFE_COSTS__FEE": "0"}
+    costs = load_settings(env=env).costs
+    assert (costs.fee, costs.slippage, costs.commission) == (0, 0.0015, 0)
+
+
 def test_live_mode_reads_the_same_pretended_money(chosen):
     with opened(chosen)[0] as registry:
         registry.platform("paper").submit(order())
