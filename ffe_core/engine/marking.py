@@ -131,12 +131,12 @@ def mark_at_quote(engine: Engine, platform: Platform, asset: Asset, *, synthetic
 
 def quoted(engine: Engine, asset: Asset, *, synthetic: bool, since: datetime) -> Quote | None:
     """What a source says that the asset costs right now, where one of them can tell and knows more than ``since``."""
-    try:
-        quote = engine.feed.quote(asset)
-    except DataError:
-        return None
-    known = quote.synthetic is synthetic and quote.bid > 0 and since <= quote.at <= engine.clock.now() + AHEAD
-    return quote if known else None
+    for feed in _feeds(engine, synthetic, None):
+        with contextlib.suppress(DataError):
+            quote = feed.quote(asset)
+            if quote.synthetic is synthetic and quote.bid > 0 and since <= quote.at <= engine.clock.now() + AHEAD:
+                return quote
+    return None
 
 
 def candles_of(
