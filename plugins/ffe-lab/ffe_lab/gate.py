@@ -6,12 +6,13 @@ come here. What the live pipeline would know besides, such as the account's peak
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -50,6 +51,9 @@ from ffe_lab.market import Market as Bars
 from ffe_lab.stops import exact, volatility
 from ffe_lab.trades import EXIT_REASONS, STOP, Floats
 
+if TYPE_CHECKING:
+    from ffe_lab.heard import Votes
+
 FRESH = Freshness(True, "fresh", 0.0, "0.0 seconds", "")
 BELOW_THRESHOLD = "below_threshold"
 
@@ -75,6 +79,8 @@ class Calls:
     agreement: Floats | None = None
     #: what each member of a panel said, for whoever wants to look behind a decision
     votes: Mapping[str, Signals] = field(default_factory=dict)
+    #: the opinions behind ``votes``, where models were asked
+    heard: Votes | None = None
 
     def verdict(self, bar: int) -> Verdict:
         action = Action.BUY if self.action[bar] > 0 else Action.SELL
@@ -232,8 +238,8 @@ class Gate:
         """Of the newest mark of the 24 hours before the day began, else of the first one since."""
         began = self._day_began(bar)
         count = int(self._past[past.MARKS])
-        marked = np.asarray(self._marked[:count])
-        place = int(np.searchsorted(marked, began, side="right")) - 1
+        marked = self._marked
+        place = bisect_right(marked, began, 0, count) - 1
         closes_now = float(self._closes[bar])
         if place >= 0 and marked[place] >= began - _DAY and marked[place] != closes_now:
             return float(self._worth[place])
