@@ -28,6 +28,8 @@ from ffe_lab.trials import Tried, digest_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ffe_lab.heard import Votes
+
 ACTIONS = {1: "BUY", -1: "SELL", 0: "HOLD"}
 
 type Provider = str | VectorProvider | Sequence[str]
@@ -127,7 +129,15 @@ class Backtest:
             for at, value in zip(self.closes.tolist(), self.equity.tolist(), strict=True)
         ]
         made["refused"] = self.refusals()
+        if self.calls.heard is not None:
+            made |= self._of_models(self.calls.heard)
         return made
+
+    def _of_models(self, votes: Votes) -> dict[str, Any]:
+        from ffe_lab.exposure import expenses, hindsight
+
+        names = self.provider.split(",")
+        return {"ai": expenses(self, votes), "hindsight": hindsight(self, votes, self.lab.panel(names))}
 
     def trade_rows(self) -> list[dict[str, Any]]:
         """One object for each trade, money as text and fractions as numbers."""

@@ -9,6 +9,7 @@ import click
 
 from ffe_core.cli.session import Session, command
 from ffe_core.errors import UsageError
+from ffe_lab.commands.models import model_options, with_models
 from ffe_lab.commands.options import (
     account_options,
     lab_of,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 @market_options
 @maker_options
 @account_options
+@model_options
 @click.option(
     "--trials", type=click.IntRange(min=1), help="How many configurations were tried, instead of the ledger's count."
 )
@@ -43,8 +45,9 @@ if TYPE_CHECKING:
 def backtest(session: Session, asset: str, page: Path | None, output_file: Path | None, **options: Any) -> None:
     """Show what a provider would have made of a market, after costs, beside what doing nothing clever brings.
 
-    The providers that can be asked are rules; a panel is combined as a live decision combines it. Percentages are in
-    percent, everything that is printed by --json is a fraction.
+    Rules answer for all bars at once; models are asked at every close what a live decision would ask them, and their
+    answers are kept. A panel is combined as a live decision combines it. Percentages are in percent, everything that is
+    printed by --json is a fraction.
     """
     from ffe_lab.backtest import run
 
@@ -54,11 +57,12 @@ def backtest(session: Session, asset: str, page: Path | None, output_file: Path 
         session.warn("these prices are invented")
     setup = setup_from(lab, options, market.asset.kind)
     provider, params = provider_from(options["providers"]), params_from(options["params"])
-    made = run(lab, market, provider, setup, params=params)
+    with with_models(session, lab, options) as asking:
+        made = run(asking, market, provider, setup, params=params)
     made = with_trials(made, options["trials"])
     data = made.data(full=not options["fast"])
     data["params"] = typed(data["params"])
-    for line in market.candles.remarks:
+    for line in (*market.candles.remarks, *remarks_on_models(data)):
         session.warn(line)
     if page is not None:
         write(page, report_of(made, data))
@@ -67,6 +71,22 @@ def backtest(session: Session, asset: str, page: Path | None, output_file: Path 
 
         write(output_file, json.dumps(data, indent=1, allow_nan=False) + "\n")
     session.emit(data, lambda console: _show(data, console, page))
+
+
+def remarks_on_models(data: dict[str, Any]) -> list[str]:
+    """What is to be known of a run with models in it, a line each."""
+    if "ai" not in data:
+        return []
+    lines = [f"{name} is left out: {why}" for name, why in data["ai"]["left_out"].items()]
+    counts = {name: told["failures"] for name, told in data["ai"]["providers"].items() if told["failures"]}
+    lines += [f"{name} gave no usable answer at {count} closes" for name, count in counts.items()]
+    tainted, all_of_them = data["hindsight"]["contaminated"]["decisions"], data["ai"]["decisions"]
+    if tainted:
+        lines.append(
+            f"{tainted} of {all_of_them} decisions are of times that a model may have read about: memory, not skill; "
+            "ai.cutoffs says when its training ended"
+        )
+    return lines
 
 
 def with_trials(made: Backtest, pinned: int | None) -> Backtest:

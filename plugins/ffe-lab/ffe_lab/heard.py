@@ -1,0 +1,190 @@
+"""What a panel with models in it calls at each bar: the votes of models and rules, combined as a live decision does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from ffe_core import Action, AggregationStrategy, AIProvider, Asset, Opinion, Signals, VectorProvider, Verdict, from_ms
+from ffe_core.engine import STAND_INS, Engine, seed_of
+from ffe_core.ensemble.tiers import FALLBACK_STRATEGIES, EnsembleRules, ballot_of, combine
+from ffe_core.ports import RoundStrategy
+from ffe_lab.gate import Calls
+from ffe_lab.interview import Heard, Interview, models_of
+from ffe_lab.market import Market
+
+_CODES = {Action.BUY: 1, Action.SELL: -1, Action.HOLD: 0}
+_ACTIONS = {code: action for action, code in _CODES.items()}
+#: strategies whose verdict depends on nothing but the opinions: the same opinions are combined once
+_PURE = frozenset(("weighted", *FALLBACK_STRATEGIES))
+
+type Row = tuple[Opinion, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Votes:
+    """One row of opinions for each traded bar, in panel order, and who was left out of the panel, with the reason."""
+
+    rows: Sequence[Row]
+    closes: Sequence[int]
+    left_out: Mapping[str, str]
+    looked_up: int = 0
+
+    def of(self, provider: str) -> list[Opinion | None]:
+        return [next((said for said in row if said.provider == provider), None) for row in self.rows]
+
+
+def heard_calls(
+    engine: Engine,
+    market: Market,
+    panel: Mapping[str, AIProvider],
+    interview: Interview,
+    rules: EnsembleRules,
+    named: frozenset[str],
+) -> Calls:
+    """Asks, or remembers, and combines. Bars before the first traded one are HOLD. Raises what ``Interview.hear`` does.
+
+    A strategy that asks in rounds puts what was said before the next one, so every question is looked up in the
+    cassette itself; all others are answered by lanes.
+    """
+    strategies = {name: engine.registry.close_at_hand("strategy", name) for name in engine.registry.strategies}
+    if len(panel) > 1 and isinstance(strategies.get(rules.strategy), RoundStrategy):
+        votes, verdicts = _in_rounds(engine, market, panel, interview, strategies, rules, named)
+    else:
+        votes = votes_of(engine, market, panel, interview, named)
+        verdicts = combined(votes, market.asset, strategies, rules, _stand_ins(engine, market, panel, votes))
+    return calls_from(market, votes, verdicts, panel)
+
+
+def votes_of(
+    engine: Engine, market: Market, panel: Mapping[str, AIProvider], interview: Interview, named: frozenset[str]
+) -> Votes:
+    """The opinions of models, close by close, and of rules over the series, side by side."""
+    heard = interview.hear(engine, market, models_of(panel), named)
+    columns = {name: said for name, said in _columns(market, panel, heard).items() if name not in heard.left_out}
+    rows = list(zip(*columns.values(), strict=True)) if columns else [()] * len(market)
+    return Votes(rows, market.closes[market.first :].tolist(), heard.left_out, heard.looked_up)
+
+
+def _columns(market: Market, panel: Mapping[str, AIProvider], heard: Heard) -> dict[str, list[Opinion]]:
+    made: dict[str, list[Opinion]] = {}
+    for name, provider in panel.items():
+        if name in heard.opinions:
+            made[name] = heard.opinions[name]
+        elif isinstance(provider, VectorProvider):
+            made[name] = rule_opinions(provider, market)
+    return made
+
+
+def rule_opinions(provider: VectorProvider, market: Market) -> list[Opinion]:
+    """A rule's answer at each traded bar; a bar on which it has nothing to say is a failure, as it is live."""
+    signals = provider.ask_all(market.series)
+    kinds: dict[tuple[int, int], Opinion] = {}
+    pairs = zip(signals.action[market.first :].tolist(), signals.confidence[market.first :].tolist(), strict=True)
+    return [kinds.get(pair) or kinds.setdefault(pair, _rule_opinion(provider, *pair)) for pair in pairs]
+
+
+def _rule_opinion(provider: VectorProvider, action: int, confidence: int) -> Opinion:
+    if not action and not confidence:
+        return Opinion.failure(provider.name, provider.model, "too few bars", local=provider.local)
+    return Opinion(
+        provider.name, provider.model, _ACTIONS[action], confidence, "over the series", calibratable=False,
+        local=provider.local,
+    )  # fmt: skip
+
+
+def combined(
+    votes: Votes,
+    asset: Asset,
+    strategies: Mapping[str, AggregationStrategy],
+    rules: EnsembleRules,
+    stand_ins: Callable[[int], Row] = lambda _place: (),
+) -> list[Verdict]:
+    """One verdict for each row: tiers, quorum and weights."""
+    made: list[Verdict] = []
+    known: dict[Any, Verdict] = {}
+    for place, (row, close) in enumerate(zip(votes.rows, votes.closes, strict=True)):
+        backing = () if any(said.is_vote for said in row) else stand_ins(place)
+        key = tuple((said.provider, said.action, said.confidence, said.amount) for said in (*row, *backing))
+        verdict = known.get(key) if rules.strategy in _PURE else None
+        if verdict is None:
+            verdict = known[key] = _verdict(row, backing, asset, from_ms(close), strategies, rules)
+        made.append(verdict)
+    return made
+
+
+def _verdict(
+    row: Row,
+    backing: Row,
+    asset: Asset,
+    at: datetime,
+    strategies: Mapping[str, AggregationStrategy],
+    rules: EnsembleRules,
+) -> Verdict:
+    said = backing if any(each.is_vote for each in backing) else row
+    return combine(ballot_of(asset, at, said, rules, seed=seed_of(asset, at)), strategies, rules)
+
+
+def _stand_ins(engine: Engine, market: Market, panel: Mapping[str, AIProvider], votes: Votes) -> Callable[[int], Row]:
+    """The rules that settings let answer for a panel that failed as a whole; only their way out is followed."""
+    if engine.settings.ai.fallback != "local" or all(any(said.is_vote for said in row) for row in votes.rows):
+        return lambda _place: ()
+    left = [engine.registry.close_at_hand("provider", name) for name in STAND_INS if name not in panel]
+    columns = [rule_opinions(provider, market) for provider in left]
+    return lambda place: tuple(column[place] for column in columns)
+
+
+def _in_rounds(
+    engine: Engine,
+    market: Market,
+    panel: Mapping[str, AIProvider],
+    interview: Interview,
+    strategies: Mapping[str, AggregationStrategy],
+    rules: EnsembleRules,
+    named: frozenset[str],
+) -> tuple[Votes, list[Verdict]]:
+    known = interview.known(engine, market)
+    cassette = interview.cassette(engine)
+    feed, closes = known.feed(), market.closes[market.first :].tolist()
+    rows: list[Row] = []
+    verdicts: list[Verdict] = []
+    for place, close in enumerate(closes):
+        inputs, _ = engine.asked(engine.inputs_at(market.asset, from_ms(close), feed), panel, named=named)
+        ballot = ballot_of(
+            market.asset, from_ms(close), inputs.opinions, rules, seed=inputs.seed, rounds=inputs.rounds,
+            agenda=inputs.agenda,
+        )  # fmt: skip
+        verdicts.append(combine(ballot, strategies, rules))
+        rows.append(inputs.opinions)
+        interview.told(place + 1, len(closes))
+    if cassette is not None:
+        for name in panel:
+            cassette.settle(name)
+    return Votes(rows, closes, {}, len(closes)), verdicts
+
+
+def calls_from(market: Market, votes: Votes, verdicts: Sequence[Verdict], panel: Mapping[str, AIProvider]) -> Calls:
+    bars, first = len(market.candles), market.first
+    action, confidence, agreement = np.zeros(bars, np.int8), np.zeros(bars, np.int8), np.zeros(bars)
+    # A verdict without a vote of the panel is its stand-ins': they may leave a position, and open none.
+    spoke = [any(said.is_vote for said in row) for row in votes.rows]
+    action[first:] = [
+        _CODES[verdict.action] if own or verdict.action is not Action.BUY else 0
+        for verdict, own in zip(verdicts, spoke, strict=True)
+    ]
+    confidence[first:] = [verdict.confidence for verdict in verdicts]
+    agreement[first:] = [verdict.agreement for verdict in verdicts]
+    members = [name for name in panel if name not in votes.left_out]
+    signals = {name: _signals(votes.of(name), bars, first) for name in members}
+    return Calls(action, confidence, agreement, votes=signals, heard=votes)
+
+
+def _signals(said: Sequence[Opinion | None], bars: int, first: int) -> Signals:
+    action, confidence = np.zeros(bars, np.int8), np.zeros(bars, np.int8)
+    action[first:] = [0 if each is None or each.action is None else _CODES[each.action] for each in said]
+    confidence[first:] = [0 if each is None else each.confidence for each in said]
+    return Signals(action, confidence)
