@@ -82,8 +82,12 @@ class Lab:
                 f"{name} is asked at every close and has no answer for a whole series",
                 hint="a backtest of it runs over a cassette: --cassette auto",
             )
-        given = {**self.own.params.get(found.name, {}), **(params or {})}
+        given = {**self.params_of(found.name), **(params or {})}
         return found.with_params(**given) if given else found
+
+    def params_of(self, name: str) -> dict[str, float | int | str]:
+        """What settings give a provider in experiments. Raises ``SettingsError``."""
+        return self.own.params.get(name, {})
 
     def panel(self, names: Sequence[str]) -> dict[str, AIProvider]:
         """Providers by name in order; ``ensemble`` is the configured panel. Raises ``UnknownName``."""

@@ -270,7 +270,7 @@ def walk_over(
 ) -> WalkForward:
     """A walk-forward whose market and account are made already."""
     market = market.as_compiled()
-    first, last = _days(market)
+    first, last = days_of(market)
     sizes = lengths or lengths_of((last - first).days, ratio)
     spans = windows(first, last, sizes)
     study = Study.of(lab, market, provider, setup, params=params, risk_free=risk_free, fewest_days=_FEWEST_DAYS)
@@ -290,7 +290,7 @@ def walk_over(
     )  # fmt: skip
 
 
-def _days(market: Market) -> tuple[datetime, datetime]:
+def days_of(market: Market) -> tuple[datetime, datetime]:
     """Midnights of the first day that is traded, and of the last."""
     opened, closed = from_ms(int(market.time[market.first])), from_ms(int(market.closes[-1]) - 1)
     midnight = {"hour": 0, "minute": 0, "second": 0, "microsecond": 0}

@@ -16,10 +16,9 @@ from ffe_lab.commands.options import (
     maker_options,
     market_from,
     market_options,
-    params_from,
+    params_for,
     provider_from,
     setup_from,
-    typed,
 )
 
 if TYPE_CHECKING:
@@ -56,12 +55,12 @@ def backtest(session: Session, asset: str, page: Path | None, output_file: Path 
     if market.candles.synthetic:
         session.warn("these prices are invented")
     setup = setup_from(lab, options, market.asset.kind)
-    provider, params = provider_from(options["providers"]), params_from(options["params"])
+    provider = provider_from(options["providers"])
+    params = params_for(lab, provider, options["params"])
     with with_models(session, lab, options) as asking:
         made = run(asking, market, provider, setup, params=params)
     made = with_trials(made, options["trials"])
     data = made.data(full=not options["fast"])
-    data["params"] = typed(data["params"])
     for line in (*market.candles.remarks, *remarks_on_models(data)):
         session.warn(line)
     if page is not None:

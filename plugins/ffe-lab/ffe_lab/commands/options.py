@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,9 @@ from ffe_core.cli.instants import Instant
 from ffe_core.errors import UsageError
 
 if TYPE_CHECKING:
+    from ffe_core import Executor
     from ffe_core.cli.session import Session
+    from ffe_core.engine import Engine
     from ffe_lab.costs import Costs
     from ffe_lab.lab import Lab
     from ffe_lab.market import Market
@@ -183,3 +186,74 @@ def provider_from(providers: tuple[str, ...]) -> str | tuple[str, ...]:
     from ffe_lab.lab import ENSEMBLE
 
     return ENSEMBLE if not providers else providers[0] if len(providers) == 1 else providers
+
+
+_SPREAD = (
+    click.option("--executor", metavar="NAME", help="What spreads the work, such as processes or dask; else threads."),
+    click.option("--workers", type=click.IntRange(1, 1024), help="How many of the executor's workers."),
+    click.option("--address", metavar="ADDRESS", help="Where the executor's cluster is."),
+)
+_SPACE = (
+    click.option(
+        "--space", "space", multiple=True, metavar="NAME=VALUES",
+        help="What to try: fast=5,10,20 or slow=20:100:10; also stop, target, risk (fractions); repeatable.",
+    ),
+)  # fmt: skip
+spread_options = options(_SPREAD)
+space_options = options(_SPACE)
+
+
+def params_for(lab: Lab, provider: str | tuple[str, ...], texts: tuple[str, ...]) -> dict[str, Any]:
+    """What was typed, over what settings give this provider."""
+    typed_ones = typed(params_from(texts))
+    return typed_ones if not isinstance(provider, str) else {**lab.params_of(provider), **typed_ones}
+
+
+def space_from(texts: tuple[str, ...]) -> Any:
+    """``None`` where nothing was typed. Raises ``UsageError``."""
+    from ffe_lab.space import parsed
+
+    return parsed(texts) if texts else None
+
+
+@contextmanager
+def executor_from(session: Session, options: Mapping[str, Any]) -> Iterator[Executor | None]:
+    """The executor that was asked for, ended afterwards; ``None`` for none. Raises ``UnknownName``, ``UsageError``."""
+    name = options["executor"]
+    own = {key: options[key] for key in ("workers", "address") if options[key] is not None}
+    if name is None:
+        if own:
+            raise UsageError(f"--{next(iter(own))} is an executor's", hint="--executor processes")
+        yield None
+        return
+    registry = session.engine.registry
+    if not own:
+        yield registry.executor(name)
+        return
+    # Made anew with other settings: those of the plugin that has it.
+    registry.executor(name)
+    with closing(_engine_with(session, registry.executors[name].plugin, own)) as engine:
+        yield engine.registry.executor(name)
+
+
+def _engine_with(session: Session, plugin: str, own: Mapping[str, Any]) -> Engine:
+    import os
+
+    from ffe_core.engine import Engine
+    from ffe_core.settings import load_settings
+
+    variables = {f"FFE_PLUGINS__{plugin.upper()}__{key.upper()}": str(value) for key, value in own.items()}
+    return Engine.from_settings(load_settings(config=session.config, env={**os.environ, **variables}))
+
+
+@contextmanager
+def progress_bar(session: Session, what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error, where that is a terminal; what it yields is told what is done, and of how much."""
+    from rich.progress import Progress
+
+    from ffe_core.cli.session import stderr_is_terminal
+
+    hidden = session.quiet or session.json or not stderr_is_terminal()
+    with Progress(console=session.error_console, transient=True, disable=hidden) as shown:
+        task = shown.add_task(what, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)

@@ -1,0 +1,86 @@
+"""``ffe monte-carlo``: what an account might have ended with, had the past come a little otherwise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ffe_core.cli.session import Session, command
+from ffe_lab.commands.options import (
+    account_options,
+    executor_from,
+    lab_of,
+    maker_options,
+    market_from,
+    market_options,
+    params_for,
+    progress_bar,
+    provider_from,
+    setup_from,
+    spread_options,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@command("monte-carlo")
+@click.argument("asset")
+@market_options
+@maker_options
+@click.option("--simulations", type=click.IntRange(min=1), default=1000, show_default=True, help="How many paths.")
+@click.option(
+    "--method", type=click.Choice(("noise", "bootstrap", "shuffle")), default="noise", show_default=True,
+    help="Noisy bars, moves drawn in blocks, or the trades in another order.",
+)  # fmt: skip
+@click.option(
+    "--noise-std", type=click.FloatRange(0, 1, max_open=True), default=0.001, show_default=True,
+    help="Standard deviation of the factor that moves a bar, a fraction.",
+)  # fmt: skip
+@click.option(
+    "--block", type=click.FloatRange(min=1), default=24.0, show_default=True, help="Bars of a drawn block, on average."
+)
+@account_options
+@spread_options
+def monte_carlo(session: Session, asset: str, **options: Any) -> None:
+    """Run a provider over many other courses of a market: how much of its result hangs on how things happened to come.
+
+    The same seed gives the same answer, whatever executes it and with however many workers.
+    """
+    from ffe_lab.backtest import run
+    from ffe_lab.montecarlo import Variation, paths_of
+
+    lab = lab_of(session)
+    market = market_from(lab, asset, options).as_compiled()
+    provider = provider_from(options["providers"])
+    params = params_for(lab, provider, options["params"])
+    variation = Variation(options["method"], options["noise_std"], options["block"], options["seed"])
+    base = run(lab, market, provider, setup_from(lab, options, market.asset.kind), params=params)
+    with executor_from(session, options) as executor, progress_bar(session, "paths") as progress:
+        made = paths_of(base, provider, variation, options["simulations"], executor=executor, progress=progress)
+    data = made.data()
+    session.emit(data, lambda console: _show(data, console))
+
+
+def _show(data: dict[str, Any], console: Console) -> None:
+    from ffe_lab.commands import shown
+
+    shown.title(console, data, f"Monte Carlo, {data['simulations']} paths by {data['method']}, seed {data['seed']}")
+    finals = [(f"Final balance, {name}", shown.amount(value)) for name, value in data["percentiles"].items()]
+    falls = [(f"Drawdown, {name}", shown.percent(value)) for name, value in data["drawdown_percentiles"].items()]
+    shown.pairs(
+        console,
+        [
+            ("Initial balance", shown.amount(data["initial_balance"])),
+            ("Base final balance", shown.amount(data["base_final_balance"])),
+            *finals,
+            ("Expected return", shown.amount(data["expected_return"])),
+            ("VaR 95 %", shown.amount(data["var_95"])),
+            ("Worst", shown.amount(data["worst"])),
+            ("Best", shown.amount(data["best"])),
+            ("Standard deviation", shown.amount(data["std"])),
+            ("Probability of a loss", shown.percent(data["loss_probability"])),
+            *falls,
+        ],
+    )
