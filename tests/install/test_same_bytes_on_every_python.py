@@ -25,7 +25,7 @@ VARYING = {"id", "created_at", "hash", "previous_hash", "latency_ms", "fetched_a
 AT = ["--at", "2023-06-01T00:00:00Z"]
 FROM_FILES = ["--source", "files"]
 
-pytestmark = [pytest.mark.install, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.install, pytest.mark.timeout(900)]
 
 
 def runs(python: Path) -> bool:
@@ -85,7 +85,7 @@ class Ffe:
         # Away from the checkout, so that each Python runs what is installed in it.
         return subprocess.run(
             [self.python, "-m", "ffe_core.cli", *arguments, "--json"],
-            cwd=self.place, env=self.environment, capture_output=True, text=True, check=False, timeout=100,
+            cwd=self.place, env=self.environment, capture_output=True, text=True, check=False, timeout=240,
         )  # fmt: skip
 
     def __call__(self, *arguments: str) -> Any:
