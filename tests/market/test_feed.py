@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
 from ffe_core.domain.assets import PULSE_TIMEFRAMES, Asset, AssetKind, DayBoundary, Timeframe
 from ffe_core.domain.clock import FixedClock, to_ms
-from ffe_core.domain.market import Candles
+from ffe_core.domain.market import Candles, Quote
 from ffe_core.errors import CassetteMiss, NoData, NotConfigured, SourceFailed
 from ffe_core.market.feed import Feed
 from ffe_core.net.breaker import Phase
@@ -369,3 +370,32 @@ def test_a_span_falls_back_and_lists_every_error() -> None:
     assert feed_of(down, Source("two")).span(BTC, H1, start=start, end=NOW).source == "two"
     with pytest.raises(NoData, match=r"one: down.*two: does not have"):
         feed_of(down, Source("two", assets=[EUR])).span(BTC, H1, start=start, end=NOW)
+
+
+# quotes
+
+
+@dataclass
+class Quoting(Source):
+    def quote(self, asset: Asset) -> Quote:
+        if self.error is not None:
+            raise self.error
+        return Quote(asset, Decimal(99), Decimal(101), NOW, self.name)
+
+
+def test_a_quote_comes_from_the_first_source_that_has_one() -> None:
+    down = Quoting("down", error=SourceFailed("timed out"))
+    feed = feed_of(Source("bars"), down, Quoting("other", assets=[EUR]), Quoting("here"), Quoting("late"))
+    assert (feed.quote(BTC).source, feed.quote(BTC).mid) == ("here", 100)
+
+
+def test_where_nobody_quotes_every_source_says_why() -> None:
+    down = Quoting("down", error=SourceFailed("timed out"))
+    feed = feed_of(Source("bars"), down)
+    with pytest.raises(NoData, match="no quote of BTCUSD: bars: quotes no BTCUSD; down: timed out"):
+        feed.quote(BTC)
+    for _ in range(2):
+        with pytest.raises(NoData):
+            feed.quote(BTC)
+    # It is left alone like one whose bars fail.
+    assert feed.breakers["down"].state.phase is Phase.OPEN
