@@ -63,7 +63,7 @@ def test_a_walk_forward_over_too_few_days_says_how_many_it_takes(ffe: Ffe) -> No
 
 
 def test_a_monte_carlo_is_about_its_base_and_the_same_for_any_workers(ffe: Ffe) -> None:
-    line = ("monte-carlo", *SPAN, *BARE, "--simulations", "300", "--noise-std", "0.01", "--seed", "5", "--json")
+    line = ("monte-carlo", *SPAN, *BARE, "--simulations", "60", "--noise-std", "0.01", "--seed", "5", "--json")
     done = ffe(*line)
     data = data_of(done)
     base = data_of(ffe("backtest", *SPAN, *BARE, "--fast", "--json"))
@@ -102,5 +102,5 @@ def test_what_a_person_reads_says_what_it_is_worth(ffe: Ffe) -> None:
 
 
 def test_executors_that_there_are_not_are_refused(ffe: Ffe) -> None:
-    assert "no executor 'magic'" in ffe("monte-carlo", *SPAN, "--executor", "magic", code=2).stderr
+    assert "unknown executor 'magic'" in ffe("monte-carlo", *SPAN, "--executor", "magic", code=2).stderr
     assert "--workers is an executor's" in ffe("monte-carlo", *SPAN, "--workers", "2", code=2).stderr
