@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ffe_lab.metrics import Headline, Metrics, measure
     from ffe_lab.montecarlo import MonteCarlo, Variation, monte_carlo
     from ffe_lab.optimise import Optimisation, optimize
+    from ffe_lab.portfolio import Portfolio, Sharing, portfolio
     from ffe_lab.returns import MetricsBasis
     from ffe_lab.simulate import Setup, Simulation
     from ffe_lab.space import Range
@@ -38,9 +39,11 @@ _HOME = {
     "MetricsBasis": "returns",
     "MonteCarlo": "montecarlo",
     "Optimisation": "optimise",
+    "Portfolio": "portfolio",
     "Range": "space",
     "Setup": "simulate",
     "Severity": "windows",
+    "Sharing": "portfolio",
     "Simulation": "simulate",
     "Sweep": "sweep",
     "Trades": "trades",
@@ -51,6 +54,7 @@ _HOME = {
     "measure": "metrics",
     "monte_carlo": "montecarlo",
     "optimize": "optimise",
+    "portfolio": "portfolio",
     "sweep": "sweep",
     "walk_forward": "walkforward",
 }
@@ -67,9 +71,11 @@ __all__ = [
     "MetricsBasis",
     "MonteCarlo",
     "Optimisation",
+    "Portfolio",
     "Range",
     "Setup",
     "Severity",
+    "Sharing",
     "Simulation",
     "Sweep",
     "Trades",
@@ -80,6 +86,7 @@ __all__ = [
     "measure",
     "monte_carlo",
     "optimize",
+    "portfolio",
     "sweep",
     "walk_forward",
 ]

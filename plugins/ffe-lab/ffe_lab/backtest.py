@@ -84,6 +84,12 @@ class Backtest:
 
         return baselines(self, random_runs=random_runs, seed=seed)
 
+    def cost_sensitivity(self) -> list[dict[str, Any]]:
+        """What twice the cost, the venue's usual fee and the break-even cost make of the run."""
+        from ffe_lab.sensitivity import cost_sensitivity
+
+        return cost_sensitivity(self)
+
     @cached_property
     def assumptions(self) -> tuple[str, ...]:
         return assumptions(self.market, self.setup)
@@ -103,7 +109,7 @@ class Backtest:
         return str(pd.DataFrame({self.provider: shown}).to_html())
 
     def data(self, *, full: bool = True) -> dict[str, Any]:
-        """What ``ffe backtest --json`` prints; with ``full`` intervals and baselines too, which take their time."""
+        """What ``ffe backtest --json`` prints; with ``full`` intervals, baselines and other costs, which take time."""
         market, first = self.market, self.market.first
         made: dict[str, Any] = {
             "asset_pair": market.asset.symbol,
@@ -129,6 +135,8 @@ class Backtest:
             for at, value in zip(self.closes.tolist(), self.equity.tolist(), strict=True)
         ]
         made["refused"] = self.refusals()
+        if full:
+            made["cost_sensitivity"] = self.cost_sensitivity()
         if self.calls.heard is not None:
             made |= self._of_models(self.calls.heard)
         return made
@@ -141,27 +149,7 @@ class Backtest:
 
     def trade_rows(self) -> list[dict[str, Any]]:
         """One object for each trade, money as text and fractions as numbers."""
-        trades, opens = self.trades, self.time
-        columns = zip(
-            trades.side.tolist(), opens[trades.entry].tolist(), opens[trades.exit].tolist(),
-            trades.entry_price.tolist(), trades.exit_price.tolist(), trades.quantity.tolist(), trades.fees.tolist(),
-            trades.pnl.tolist(), trades.pnl_fraction.tolist(), trades.reason.tolist(), strict=True,
-        )  # fmt: skip
-        return [
-            {
-                "side": "long" if side > 0 else "short",
-                "entry_time": iso(from_ms(entered)),
-                "exit_time": iso(from_ms(left)),
-                "entry_price": money(entry),
-                "exit_price": money(exit_),
-                "quantity": money(quantity),
-                "fees": money(fees),
-                "pnl": money(pnl),
-                "pnl_fraction": share,
-                "exit_reason": EXIT_REASONS[reason],
-            }
-            for side, entered, left, entry, exit_, quantity, fees, pnl, share, reason in columns
-        ]
+        return trade_rows_of(self.trades, self.time)
 
     def decisions(self) -> list[dict[str, Any]]:
         """What stood behind each trade: the call at the close before its entry, and what the risk rules said."""
@@ -350,6 +338,30 @@ def _is_compiled(bars: int) -> bool:
 def usual_lab() -> Lab:
     """The bench of the user's own settings, made once for a process."""
     return Lab.from_settings()
+
+
+def trade_rows_of(trades: Trades, opens: Indices) -> list[dict[str, Any]]:
+    """Trades as JSON has them; ``opens`` are those of the traded bars."""
+    columns = zip(
+        trades.side.tolist(), opens[trades.entry].tolist(), opens[trades.exit].tolist(),
+        trades.entry_price.tolist(), trades.exit_price.tolist(), trades.quantity.tolist(), trades.fees.tolist(),
+        trades.pnl.tolist(), trades.pnl_fraction.tolist(), trades.reason.tolist(), strict=True,
+    )  # fmt: skip
+    return [
+        {
+            "side": "long" if side > 0 else "short",
+            "entry_time": iso(from_ms(entered)),
+            "exit_time": iso(from_ms(left)),
+            "entry_price": money(entry),
+            "exit_price": money(exit_),
+            "quantity": money(quantity),
+            "fees": money(fees),
+            "pnl": money(pnl),
+            "pnl_fraction": share,
+            "exit_reason": EXIT_REASONS[reason],
+        }
+        for side, entered, left, entry, exit_, quantity, fees, pnl, share, reason in columns
+    ]
 
 
 def name_of(provider: Provider) -> str:

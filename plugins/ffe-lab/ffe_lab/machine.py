@@ -21,7 +21,9 @@ from ffe_lab import costs, loop
 COMPILED_PAYS_FROM = 400_000
 
 #: what is called from Python; everything else becomes part of them
-ENTRY_POINTS = frozenset(("run", "finish", "remember", "walk", "first_unsound"))
+ENTRY_POINTS = frozenset(
+    ("run", "finish", "remember", "walk", "first_unsound", "run_together", "mark_together", "run_rows", "deepest")
+)
 
 
 @cache

@@ -19,18 +19,22 @@ from ffe_lab.commands.options import (
     params_for,
     provider_from,
     setup_from,
+    write,
+    write_json,
 )
+from ffe_lab.commands.together import refuse_sharing, sharing_options, together
 
 if TYPE_CHECKING:
     from ffe_lab.backtest import Backtest
 
 
 @command()
-@click.argument("asset")
+@click.argument("assets", metavar="ASSET...", nargs=-1, required=True)
 @market_options
 @maker_options
 @account_options
 @model_options
+@sharing_options
 @click.option(
     "--trials", type=click.IntRange(min=1), help="How many configurations were tried, instead of the ledger's count."
 )
@@ -41,17 +45,27 @@ if TYPE_CHECKING:
 @click.option(
     "--output-file", type=click.Path(path_type=Path), metavar="FILE", help="Write what --json prints to a file."
 )
-def backtest(session: Session, asset: str, page: Path | None, output_file: Path | None, **options: Any) -> None:
+def backtest(
+    session: Session, assets: tuple[str, ...], page: Path | None, output_file: Path | None, **options: Any
+) -> None:
     """Show what a provider would have made of a market, after costs, beside what doing nothing clever brings.
 
     Rules answer for all bars at once; models are asked at every close what a live decision would ask them, and their
     answers are kept. A panel is combined as a live decision combines it. Percentages are in percent, everything that is
     printed by --json is a fraction.
+
+    Several assets share one account: positions that move alike are made smaller, and a drawdown of all ends the run.
     """
+    if len(assets) > 1:
+        if page is not None:
+            raise UsageError("a report shows one asset", hint="--json has all of a portfolio")
+        together(session, assets, output_file, options)
+        return
+    refuse_sharing(options)
     from ffe_lab.backtest import run
 
     lab = lab_of(session)
-    market = market_from(lab, asset, options)
+    market = market_from(lab, assets[0], options)
     if market.candles.synthetic:
         session.warn("these prices are invented")
     setup = setup_from(lab, options, market.asset.kind)
@@ -66,9 +80,7 @@ def backtest(session: Session, asset: str, page: Path | None, output_file: Path 
     if page is not None:
         write(page, report_of(made, data))
     if output_file is not None:
-        import json
-
-        write(output_file, json.dumps(data, indent=1, allow_nan=False) + "\n")
+        write_json(output_file, data)
     session.emit(data, lambda console: _show(data, console, page))
 
 
@@ -108,14 +120,6 @@ def report_of(made: Backtest, data: dict[str, Any]) -> str:
     market, first = made.market, made.market.first
     columns = {name: getattr(market, name)[first:].tolist() for name in ("time", "open", "high", "low", "close")}
     return html_report(data, candles=columns, decisions=made.decisions())
-
-
-def write(path: Path, text: str) -> None:
-    """Raises ``UsageError`` where there is no place for it."""
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _show(data: dict[str, Any], console: Any, page: Path | None) -> None:

@@ -72,7 +72,7 @@ def optimize(session: Session, asset: str, best_file: Path | None, history_file:
 
 
 def _write(made: Optimisation, best_file: Path | None, history_file: Path | None) -> None:
-    from ffe_lab.commands.backtest import write
+    from ffe_lab.commands.options import write
 
     if best_file is not None:
         write(best_file, made.config_text())

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -153,6 +154,20 @@ def costs_from(lab: Lab, options: Mapping[str, Any], kind: Any) -> Costs:
 def _share(percent: float | None) -> float | None:
     """A fraction that reads like the percentage that was typed: 0.1 % is 0.001, not the float next to it."""
     return None if percent is None else float(f"{percent / 100:.12g}")
+
+
+def write(path: Path, text: str) -> None:
+    """Raises ``UsageError`` where there is no place for it."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    import json
+
+    write(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
 
 
 def params_from(texts: tuple[str, ...]) -> dict[str, str]:
