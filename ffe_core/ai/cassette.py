@@ -314,7 +314,9 @@ def taped(ask: Asking, cassette: Cassette, origins: Mapping[str, Origin]) -> Ask
     """``ask``, for those of the panel whose answers ``cassette`` lacks. Failed ones fail again in the same words."""
 
     def answers(panel: Mapping[str, AIProvider], briefing: Briefing) -> tuple[Opinion, ...]:
-        questions = {name: _question(name, provider, origins[name], briefing) for name, provider in panel.items()}
+        questions = {
+            name: opinion_question(name, provider, origins[name], briefing) for name, provider in panel.items()
+        }
         known = {name: cassette.take(question) for name, question in questions.items()}
         missing = {name: provider for name, provider in panel.items() if known[name] is None}
         asked = ask(missing, briefing) if missing else ()
@@ -329,7 +331,8 @@ def _opinion(question: Question, answer: Answer) -> Opinion:
     return _restored(question, lambda: restore(Opinion, answer["opinion"]))
 
 
-def _question(name: str, provider: AIProvider, origin: Origin, briefing: Briefing) -> Question:
+def opinion_question(name: str, provider: AIProvider, origin: Origin, briefing: Briefing) -> Question:
+    """What ``provider`` is asked with ``briefing``: everything that reaches its model."""
     # The briefing is what a provider is told. The text that is made of it is told too: when its words change, old
     # answers are answers to something else.
     prompt = render_prompt(briefing)

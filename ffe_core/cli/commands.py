@@ -50,8 +50,11 @@ BUILT_IN: dict[str, tuple[str, str]] = {
 #: Commands that another package brings.
 ELSEWHERE = {
     "backtest": "ffe-lab",
+    "compare": "ffe-lab",
+    "lookahead": "ffe-lab",
     "monte-carlo": "ffe-lab",
     "optimize": "ffe-lab",
+    "pbo": "ffe-lab",
     "walk-forward": "ffe-lab",
     "monitor": "ffe-agent",
     "run-agent": "ffe-agent",
