@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from ffe_lab.backtest import backtest
+from ffe_lab.backtest import backtest, configuration
 from ffe_lab.lab import Lab
 from ffe_lab.space import combinations
-from ffe_lab.sweep import ranked, sweep
+from ffe_lab.study import trial_of
+from ffe_lab.sweep import ranked, span_of, sweep
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,6 +87,14 @@ def test_all_combinations_are_trials_and_deflate_the_best(lab: Lab, walk: Walk) 
     assert again.tried == made.tried
     best = made.best_run().metrics
     assert best.trials == 9 and best.psr is not None and best.dsr is not None and best.dsr < best.psr
+
+
+def test_a_backtest_of_a_swept_combination_is_no_further_trial(lab: Lab, walk: Walk) -> None:
+    made = sweep(walk(300), "sma_cross", SPACE, asset="BTCUSD", lab=lab, **BARE)
+    one = backtest(walk(300), "sma_cross", params=made.points[0], asset="BTCUSD", lab=lab, **BARE)
+    assert configuration(one) == trial_of("sma_cross", made.points[0], made.setup, made.market.timeframe)
+    again = lab.ledger.record("BTCUSD", span_of(made.market), {configuration(one): None})
+    assert made.tried is not None and again.count == made.tried.count
 
 
 def test_the_best_is_first_in_the_table_and_the_whole_is_labelled(lab: Lab, walk: Walk) -> None:

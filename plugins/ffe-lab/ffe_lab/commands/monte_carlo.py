@@ -51,13 +51,13 @@ def monte_carlo(session: Session, asset: str, **options: Any) -> None:
     from ffe_lab.backtest import run
     from ffe_lab.montecarlo import Variation, paths_of
 
-    lab = lab_of(session)
-    market = market_from(lab, asset, options).as_compiled()
-    provider = provider_from(options["providers"])
-    params = params_for(lab, provider, options["params"])
     variation = Variation(options["method"], options["noise_std"], options["block"], options["seed"])
-    base = run(lab, market, provider, setup_from(lab, options, market.asset.kind), params=params)
     with executor_from(session, options) as executor, progress_bar(session, "paths") as progress:
+        lab = lab_of(session)
+        market = market_from(lab, asset, options).as_compiled()
+        provider = provider_from(options["providers"])
+        params = params_for(lab, provider, options["params"])
+        base = run(lab, market, provider, setup_from(lab, options, market.asset.kind), params=params)
         made = paths_of(base, provider, variation, options["simulations"], executor=executor, progress=progress)
     data = made.data()
     session.emit(data, lambda console: _show(data, console))

@@ -64,10 +64,10 @@ def walk_forward(session: Session, asset: str, **options: Any) -> None:
     """
     from ffe_lab.walkforward import walk_over
 
-    lab = lab_of(session)
-    market = market_from(lab, asset, options)
-    provider = provider_from(options["providers"])
     with executor_from(session, options) as executor, progress_bar(session, "windows") as progress:
+        lab = lab_of(session)
+        market = market_from(lab, asset, options)
+        provider = provider_from(options["providers"])
         made = walk_over(
             lab, market, provider, setup_from(lab, options, market.asset.kind), space_from(options["space"]),
             lengths=lengths_from(market, options), draws=options["draws"], trials=options["trials"],
