@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ffe_core.ai.reply import read_reply, repair_prompt, reply_schema
     from ffe_core.ai.server import look_at_server
     from ffe_core.ai.settings import ToolSettings
-    from ffe_core.analysis.series import CandleSeries, close_times
+    from ffe_core.analysis.series import CandleSeries, close_times, columns_of
     from ffe_core.domain.assets import Asset, AssetKind, DayBoundary, Timeframe
     from ffe_core.domain.clock import Clock, FixedClock, SystemClock, from_ms, to_ms
     from ffe_core.domain.decisions import (
@@ -113,6 +113,8 @@ if TYPE_CHECKING:
         AIProvider,
         CheckedProvider,
         Chunk,
+        ColumnProvider,
+        Columns,
         DataSource,
         Dated,
         Executor,
@@ -139,7 +141,7 @@ _HOMES = {
     "ffe_core.ai.reply": "read_reply repair_prompt reply_schema",
     "ffe_core.ai.server": "look_at_server",
     "ffe_core.ai.settings": "ToolSettings",
-    "ffe_core.analysis.series": "CandleSeries close_times",
+    "ffe_core.analysis.series": "CandleSeries close_times columns_of",
     "ffe_core.domain.assets": "Asset AssetKind DayBoundary Timeframe",
     "ffe_core.domain.clock": "Clock FixedClock SystemClock from_ms to_ms",
     "ffe_core.domain.decisions": (
@@ -168,8 +170,9 @@ _HOMES = {
     "ffe_core.net.limiter": "Allowance RateLimiter TokenBucket",
     "ffe_core.net.state": "FileState",
     "ffe_core.ports": (
-        "AIProvider AggregationStrategy CheckedProvider Chunk DataSource Dated Executor FlatAccount FundedAccount "
-        "Holding Learner Platform Rationed Readiness Result RiskRule RoundStrategy Series Signals VectorProvider"
+        "AIProvider AggregationStrategy CheckedProvider Chunk ColumnProvider Columns DataSource Dated Executor "
+        "FlatAccount FundedAccount Holding Learner Platform Rationed Readiness Result RiskRule RoundStrategy Series "
+        "Signals VectorProvider"
     ),
     "ffe_core.tasks": "error_line lend_arrays run_task",
 }
@@ -203,6 +206,8 @@ __all__ = [
     "Clamp",
     "Clock",
     "ClosedTrade",
+    "ColumnProvider",
+    "Columns",
     "Confluence",
     "Costs",
     "DataError",
@@ -300,6 +305,7 @@ __all__ = [
     "VolatilityClass",
     "Workplace",
     "close_times",
+    "columns_of",
     "consult",
     "error_line",
     "from_ms",

@@ -213,6 +213,39 @@ class VectorProvider(AIProvider, Protocol):
         ...
 
 
+class Columns(Protocol):
+    """Times, prices and indicators of one course of a market, or of many courses of it at once.
+
+    A column is float64[bars], or float64[courses, bars] where there are many; ``compiled`` columns come from machine
+    code, and who has a compiled form of its own arithmetic uses it for them.
+    """
+
+    @property
+    def compiled(self) -> bool: ...
+    @property
+    def time(self) -> NDArray[np.int64]:
+        """int64[bars] epoch milliseconds of the opens, the same for every course."""
+        ...
+
+    def price(self, name: str) -> NDArray[np.float64]:
+        """``open``, ``high``, ``low``, ``close`` or ``volume``."""
+        ...
+
+    def indicator(self, name: str, **params: float) -> NDArray[np.float64]: ...
+
+
+@runtime_checkable
+class ColumnProvider(VectorProvider, Protocol):
+    """A rule whose arithmetic runs along the last axis of columns and never across courses.
+
+    Experiments ask it for many courses in one call, and for nothing that they do not read.
+    """
+
+    def actions(self, columns: Columns) -> NDArray[np.int8]:
+        """``Signals.action`` of each course: int8[courses, bars], or int8[bars] where all courses have the same."""
+        ...
+
+
 @runtime_checkable
 class AggregationStrategy(Named, Protocol):
     """Makes one verdict of a ballot. Pure: the same ballot gives the same verdict."""

@@ -6,6 +6,8 @@ code. ``standard_blocks`` alone is meant for machine code only.
 
 from __future__ import annotations
 
+from collections.abc import MutableSequence, Sequence
+
 from ffe_core.analysis.kernels import (
     ADX_START,
     ATR_START,
@@ -39,6 +41,10 @@ from ffe_core.analysis.kernels import (
     true_range,
     wilder_step,
 )
+
+type Table = Sequence[Floats]
+type Tables = Sequence[Columns]
+type Marks = MutableSequence[int]
 
 #: bars in a block; its working columns fit into a processor's second cache
 BLOCK = 1024
@@ -96,6 +102,98 @@ def adx_batch(high: Floats, low: Floats, close: Floats, period: int, out: Column
     state = ADX_START
     for i in range(len(close)):
         state, (strength[i], plus_di[i], minus_di[i]) = adx_step(state, i + 1, high[i], low[i], close[i], period)
+
+
+def crossings_batch(first: Floats, second: Floats, out: Marks) -> None:
+    """``indicators.crossings`` as machine code, whose slices are views; a ``second`` of one value is a level."""
+    bars, level = len(first), len(second) == 1
+    begun, at = 0, 0
+    while begun < bars and not (first[begun] > second[at] or first[begun] < second[at]):
+        out[begun] = 0
+        at += 0 if level else 1
+        begun += 1
+    if begun == bars:
+        return
+    out[begun] = 0
+    if level:
+        neither = level_crossings(first[begun + 1 :], first[begun:], second[0], out[begun + 1 :])
+    else:
+        nexts = begun + 1
+        neither = line_crossings(first[nexts:], first[begun:], second[nexts:], second[begun:], out[nexts:])
+    if neither > 0:
+        sided_crossings(first, second, begun, out)
+
+
+def line_crossings(now: Floats, before: Floats, line: Floats, line_before: Floats, out: Marks) -> int:
+    """Each bar by itself and the one before, so that the processor does many at once; how many lie on neither side."""
+    neither = 0
+    for i in range(len(now)):
+        above, below = now[i] > line[i], now[i] < line[i]
+        out[i] = (above & (before[i] < line_before[i])) - (below & (before[i] > line_before[i]))
+        neither += 1 - (above | below)
+    return neither
+
+
+def level_crossings(now: Floats, before: Floats, level: float, out: Marks) -> int:
+    neither = 0
+    for i in range(len(now)):
+        above, below = now[i] > level, now[i] < level
+        out[i] = (above & (before[i] < level)) - (below & (before[i] > level))
+        neither += 1 - (above | below)
+    return neither
+
+
+def sided_crossings(first: Floats, second: Floats, begun: int, out: Marks) -> None:
+    """``crossings_batch`` from bar ``begun`` on, where there are bars that lie on neither side."""
+    side, step = 0, 0 if len(second) == 1 else 1
+    for i in range(begun, len(first)):
+        now = side
+        if first[i] > second[i * step]:
+            now = 1
+        elif first[i] < second[i * step]:
+            now = -1
+        out[i] = now if side not in (0, now) else 0
+        side = now
+
+
+def crossings_rows(first: Table, second: Table, out: Sequence[Marks]) -> None:
+    for k in range(len(first)):
+        crossings_batch(first[k], second[k if len(second) > 1 else 0], out[k])
+
+
+def ema_rows(values: Table, period: int, out: Tables) -> None:
+    for k in range(len(values)):
+        ema_batch(values[k], period, out[k])
+
+
+def sma_rows(values: Table, period: int, out: Tables) -> None:
+    for k in range(len(values)):
+        sma_batch(values[k], period, out[k])
+
+
+def rsi_rows(values: Table, period: int, out: Tables) -> None:
+    for k in range(len(values)):
+        rsi_batch(values[k], period, out[k])
+
+
+def macd_rows(values: Table, fast: int, slow: int, signal: int, out: Tables) -> None:
+    for k in range(len(values)):
+        macd_batch(values[k], fast, slow, signal, out[k])
+
+
+def bollinger_rows(values: Table, period: int, deviations: float, out: Tables) -> None:
+    for k in range(len(values)):
+        bollinger_batch(values[k], period, deviations, out[k])
+
+
+def atr_rows(high: Table, low: Table, close: Table, period: int, out: Tables) -> None:
+    for k in range(len(close)):
+        atr_batch(high[k], low[k], close[k], period, out[k])
+
+
+def adx_rows(high: Table, low: Table, close: Table, period: int, out: Tables) -> None:
+    for k in range(len(close)):
+        adx_batch(high[k], low[k], close[k], period, out[k])
 
 
 def standard_batch(high: Floats, low: Floats, close: Floats, out: Columns) -> StandardStates:
@@ -268,6 +366,21 @@ BATCHES = (
     atr_batch,
     adx_batch,
     standard_batch,
+    line_crossings,
+    level_crossings,
+    sided_crossings,
+    crossings_batch,
+)
+#: one after the other over rows of columns
+ROWS = (
+    crossings_rows,
+    ema_rows,
+    sma_rows,
+    rsi_rows,
+    macd_rows,
+    bollinger_rows,
+    atr_rows,
+    adx_rows,
 )
 #: as in ``kernels.STEPS``
 BLOCKS = (

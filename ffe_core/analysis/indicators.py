@@ -12,6 +12,8 @@ Without it nothing beyond the standard library is imported, which is what a sing
 always the caller's, and the numbers are the same to the last bit. Values agree with TA-Lib within 1e-9, on the same
 first bar; whether TA-Lib is installed makes no difference.
 
+Compiled, a column may also be a table of rows, one column each and complete from the first bar: so are the results.
+
 Every function raises ``ValueError`` for a period that makes no sense and for columns of different length.
 """
 
@@ -137,6 +139,45 @@ def adx(
     return strength, plus_di, minus_di
 
 
+def crossings(
+    first: NDArray[np.float64], second: NDArray[np.float64] | float, *, compiled: bool = False
+) -> NDArray[np.int8]:
+    """1 where ``first`` comes to lie above ``second``, -1 where below, 0 elsewhere; NaN is before the beginning.
+
+    Where both are equal the side stays what it was. The first side that there is was not crossed into. Both are
+    float64[..., bars], or ``second`` is a level.
+    """
+    import numpy as np
+
+    if not compiled:
+        if first.ndim > 1:
+            levels = second if isinstance(second, np.ndarray) else [second] * len(first)
+            return np.stack([_crossings(row, other) for row, other in zip(first, levels, strict=True)])
+        return _crossings(first, second)
+    other = _frozen(second if isinstance(second, np.ndarray) else np.full((1,) * first.ndim, second))
+    out = np.empty(first.shape, np.int8)
+    _kernel("crossings_rows" if first.ndim > 1 else "crossings_batch", compiled=True)(_frozen(first), other, out)
+    return out
+
+
+def _crossings(first: NDArray[np.float64], second: NDArray[np.float64] | float) -> NDArray[np.int8]:
+    """In passes over the whole series, which is what an interpreter is quick at."""
+    import numpy as np
+
+    above, below = first > second, first < second
+    action = np.zeros(len(first), np.int8)
+    sides = above | below
+    begun = int(np.argmax(sides)) if len(sides) else 0
+    if not sides[begun:].all():
+        side = np.where(above, np.int8(1), np.where(below, np.int8(-1), np.int8(0)))
+        last = np.maximum.accumulate(np.where(side != 0, np.arange(len(side)), 0))
+        side = side[last]
+        above, below = side > 0, side < 0
+    # Whole bytes at a time, because each of these passes is over a long series.
+    np.subtract((above[1:] & below[:-1]).view(np.int8), (below[1:] & above[:-1]).view(np.int8), out=action[1:])
+    return action
+
+
 def standard_set(bars: Bars, *, compiled: bool = False) -> Standard:
     """Every column of the standard set at once; the same bits as the single functions give."""
     columns = (bars.high, bars.low, bars.close)
@@ -242,7 +283,7 @@ def _run(
     if any(len(values) != rows for values in columns):
         raise ValueError("columns differ in length")
     if compiled:
-        return _run_compiled(_kernel(name, compiled=True), columns, parameters, width)
+        return _run_compiled(name, columns, parameters, width)
     inputs = [_listed(values) for values in columns]
     first = next((i for i, row in enumerate(zip(*inputs, strict=True)) if not any(map(math.isnan, row))), rows)
     out = [[math.nan] * (rows - first) for _ in range(width)]
@@ -250,19 +291,21 @@ def _run(
     return [array("d", [math.nan] * first + column) for column in out]
 
 
-def _run_compiled(
-    kernel: Callable[..., Any], columns: tuple[Floats, ...], parameters: tuple[Any, ...], width: int
-) -> list[Floats]:
+def _run_compiled(name: str, columns: tuple[Floats, ...], parameters: tuple[Any, ...], width: int) -> list[Floats]:
     import numpy as np
 
     inputs = [_frozen(values) for values in columns]
     rows = len(inputs[0])
+    if inputs[0].ndim > 1:
+        table = np.empty((rows, width, inputs[0].shape[1]))
+        _kernel(name.replace("_batch", "_rows"), compiled=True)(*inputs, *parameters, table)
+        return [table[:, place] for place in range(width)]
     first = 0
     if rows and any(math.isnan(values[0]) for values in inputs):
         complete = ~np.isnan(inputs).any(axis=0)
         first = int(complete.argmax()) if complete.any() else rows
     out = np.empty((width, rows - first))
-    kernel(*(values[first:] for values in inputs), *parameters, out)
+    _kernel(name, compiled=True)(*(values[first:] for values in inputs), *parameters, out)
     if first:
         out = np.concatenate((np.full((width, first), math.nan), out), axis=1)
     return list(out)
@@ -298,7 +341,7 @@ def _machine_code() -> dict[str, Any]:
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     names: dict[str, Any] = vars(kernels) | vars(batches)
     version = _version()
-    for kernel in (*kernels.STEPS, *batches.BATCHES, *batches.BLOCKS):
+    for kernel in (*kernels.STEPS, *batches.BATCHES, *batches.BLOCKS, *batches.ROWS):
         copy = FunctionType(kernel.__code__, names, kernel.__name__)
         # The compiler's cache goes by the file of a function alone, and a loop holds the steps of another file.
         copy.__qualname__ = f"{kernel.__name__}_{version}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ffe_core.domain.assets import DayBoundary, Timeframe
 from ffe_core.domain.market import Candles
@@ -12,6 +13,8 @@ from ffe_core.errors import UnknownName, UsageError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from ffe_core.ports import Columns, Series
 
 #: column -> function of ``ffe_core.analysis.indicators``, what it reads, which of its results is meant
 COLUMNS: dict[str, tuple[str, tuple[str, ...], int | None]] = {
@@ -50,6 +53,19 @@ class CandleSeries:
     compiled: bool = False
     _known: dict[_Key, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False)
 
+    @property
+    def time(self) -> NDArray[np.int64]:
+        """Read-only, epoch milliseconds of the opens."""
+        import numpy as np
+
+        return np.frombuffer(self.candles.time, np.int64)
+
+    def price(self, name: str) -> NDArray[np.float64]:
+        """Read-only: ``open``, ``high``, ``low``, ``close`` or ``volume``."""
+        import numpy as np
+
+        return np.frombuffer(getattr(self.candles, name), np.float64)
+
     def indicator(self, name: str, **params: float) -> NDArray[np.float64]:
         """Read-only, as long as the candles, NaN in the warm-up.
 
@@ -63,22 +79,54 @@ class CandleSeries:
     def _compute(self, name: str, params: dict[str, float]) -> None:
         import numpy as np
 
-        from ffe_core.analysis import indicators
-
-        if name not in COLUMNS:
-            raise UnknownName("indicator", name, COLUMNS)
-        function, inputs, part = COLUMNS[name]
-        columns = (getattr(self.candles, column) for column in inputs)
-        try:
-            made: Any = getattr(indicators, function)(*columns, compiled=self.compiled, **params)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"indicator {name}: {error}") from error
-        parts: dict[int | None, Any] = {None: made} if part is None else dict(enumerate(made))
-        # One function often gives several columns, and whoever asks for one will ask for the next.
-        for other, index in _SIBLINGS[function]:
-            values = np.asarray(parts[index], dtype=np.float64)
+        for other, column in indicators_of(name, params, self.price, compiled=self.compiled).items():
+            values = np.asarray(column, dtype=np.float64)
             values.flags.writeable = False
             self._known[(other, *sorted(params.items()))] = values
+
+
+def indicators_of(
+    name: str, params: dict[str, float], price: Callable[[str], Any], *, compiled: bool
+) -> dict[str, Any]:
+    """Indicator ``name`` of the columns that ``price`` gives, and whatever else the same function found.
+
+    One function often gives several columns, and whoever asks for one will ask for the next. Raises like
+    ``CandleSeries.indicator``.
+    """
+    from ffe_core.analysis import indicators
+
+    if name not in COLUMNS:
+        raise UnknownName("indicator", name, COLUMNS)
+    function, inputs, part = COLUMNS[name]
+    try:
+        made: Any = getattr(indicators, function)(*map(price, inputs), compiled=compiled, **params)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"indicator {name}: {error}") from error
+    return {name: made} if part is None else {other: made[index] for other, index in _SIBLINGS[function]}
+
+
+@dataclass(slots=True)
+class _SeriesColumns:
+    """Any ``Series`` as ``Columns``."""
+
+    series: Series
+
+    compiled: ClassVar[bool] = False
+
+    @property
+    def time(self) -> NDArray[np.int64]:
+        return CandleSeries(self.series.candles).time
+
+    def price(self, name: str) -> NDArray[np.float64]:
+        return CandleSeries(self.series.candles).price(name)
+
+    def indicator(self, name: str, **params: float) -> NDArray[np.float64]:
+        return self.series.indicator(name, **params)
+
+
+def columns_of(series: Series) -> Columns:
+    """The columns of a series, for rules that are asked for either."""
+    return series if isinstance(series, CandleSeries) else _SeriesColumns(series)
 
 
 def close_times(candles: Candles) -> NDArray[np.int64]:

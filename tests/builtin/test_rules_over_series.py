@@ -9,11 +9,12 @@ import pytest
 
 from ffe_core import Action, Asset, AssetKind, Candles, Mode, ProviderFailed, Regime, Timeframe, UsageError
 from ffe_core.ai.briefing import build_briefing
+from ffe_core.analysis.indicators import crossings
 from ffe_core.analysis.pulse import build_pulse
 from ffe_core.analysis.series import CandleSeries
 from ffe_core.builtin.rules import RULES
 from ffe_core.builtin.rules.crossings import Bollinger, Macd, SmaCross
-from ffe_core.builtin.rules.parameters import crossings, parameters
+from ffe_core.builtin.rules.parameters import parameters
 from ffe_core.builtin.rules.readings import DayChange, RsiReversion, TrendAdx
 from ffe_core.builtin.rules.yardsticks import RandomEntry
 from ffe_core.market.snapshot import day_change

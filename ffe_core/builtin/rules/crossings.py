@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from ffe_core import Action, Briefing, CandleSeries, Opinion, Series, Signals, UsageError
-from ffe_core.builtin.rules.parameters import crossings, newest, signals_of, varied, within
+from ffe_core import Action, Briefing, CandleSeries, Columns, Opinion, Series, Signals, UsageError, columns_of
+from ffe_core.analysis.indicators import crossings
+from ffe_core.builtin.rules.parameters import newest, signals_of, varied, within
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,8 +42,11 @@ class SmaCross:
         return varied(self, params)
 
     def ask_all(self, series: Series) -> Signals:
-        fast, slow = (series.indicator("sma", period=period) for period in (self.fast, self.slow))
-        return _events(crossings(fast, slow), self.slow - 1)
+        return _events(self.actions(columns_of(series)), self.slow - 1)
+
+    def actions(self, columns: Columns) -> NDArray[np.int8]:
+        fast, slow = (columns.indicator("sma", period=period) for period in (self.fast, self.slow))
+        return crossings(fast, slow, compiled=columns.compiled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +74,12 @@ class Macd:
         return varied(self, params)
 
     def ask_all(self, series: Series) -> Signals:
-        return _events(crossings(self._histogram(series), 0.0), self.slow + self.signal - 2)
+        return _events(self.actions(columns_of(series)), self.slow + self.signal - 2)
 
-    def _histogram(self, series: Series) -> NDArray[np.float64]:
+    def actions(self, columns: Columns) -> NDArray[np.int8]:
+        return crossings(self._histogram(columns), 0.0, compiled=columns.compiled)
+
+    def _histogram(self, series: Series | Columns) -> NDArray[np.float64]:
         return series.indicator("macd_histogram", fast=self.fast, slow=self.slow, signal=self.signal)
 
 
@@ -99,16 +106,16 @@ class Bollinger:
         return varied(self, params)
 
     def ask_all(self, series: Series) -> Signals:
+        return _events(self.actions(columns_of(series)), self.period - 1)
+
+    def actions(self, columns: Columns) -> NDArray[np.int8]:
         import numpy as np
 
-        close = np.frombuffer(series.candles.close)
-        below, above = close < self._band(series, "bb_lower"), close > self._band(series, "bb_upper")
-        action = below.view(np.int8) - above.view(np.int8)
-        confidence = np.where(action != 0, np.int8(SURE), np.int8(IDLE))
-        confidence[: self.period - 1] = 0
-        return Signals(action, confidence)
+        close = columns.price("close")
+        below, above = close < self._band(columns, "bb_lower"), close > self._band(columns, "bb_upper")
+        return below.view(np.int8) - above.view(np.int8)
 
-    def _band(self, series: Series, name: str) -> NDArray[np.float64]:
+    def _band(self, series: Series | Columns, name: str) -> NDArray[np.float64]:
         return series.indicator(name, period=self.period, deviations=self.deviations)
 
 

@@ -111,24 +111,3 @@ def signals_of(action: NDArray[Any], confidence: NDArray[Any] | int, known: NDAr
     if known is not None:
         acts, sure = np.where(known, acts, np.int8(0)), np.where(known, sure, np.int8(0))
     return Signals(acts, sure)
-
-
-def crossings(first: NDArray[np.float64], second: NDArray[np.float64] | float) -> NDArray[np.int8]:
-    """1 where ``first`` comes to lie above ``second``, -1 where below, 0 elsewhere; NaN is before the beginning.
-
-    Where both are equal the side stays what it was. The first side that there is was not crossed into.
-    """
-    import numpy as np
-
-    above, below = first > second, first < second
-    action = np.zeros(len(first), np.int8)
-    sides = above | below
-    begun = int(np.argmax(sides)) if len(sides) else 0
-    if not sides[begun:].all():
-        side = np.where(above, np.int8(1), np.where(below, np.int8(-1), np.int8(0)))
-        last = np.maximum.accumulate(np.where(side != 0, np.arange(len(side)), 0))
-        side = side[last]
-        above, below = side > 0, side < 0
-    # Whole bytes at a time, because each of these passes is over a long series.
-    np.subtract((above[1:] & below[:-1]).view(np.int8), (below[1:] & above[:-1]).view(np.int8), out=action[1:])
-    return action

@@ -10,6 +10,7 @@ from ffe_core import (
     AssetKind,
     Briefing,
     Candles,
+    Columns,
     FramePulse,
     Opinion,
     ProviderFailed,
@@ -17,6 +18,7 @@ from ffe_core import (
     Signals,
     Timeframe,
     close_times,
+    columns_of,
 )
 from ffe_core.analysis.indicators import adx, last, rsi, sma
 from ffe_core.builtin.rules.parameters import opinion, series_of, signals_of, varied, within
@@ -124,13 +126,18 @@ class TrendAdx:
     def ask_all(self, series: Series) -> Signals:
         import numpy as np
 
-        close = np.frombuffer(series.candles.close)
         mean, strength = series.indicator("sma", period=self.period), series.indicator("adx", period=self.adx_period)
         known = ~(np.isnan(mean) | np.isnan(strength))
-        strong = strength > self.strong
-        action = (strong & (close > mean)).view(np.int8) - (strong & (close < mean)).view(np.int8)
         confidence = np.minimum(100, np.where(known, strength, 0.0) * 2)
-        return signals_of(action, confidence, known)
+        return signals_of(self.actions(columns_of(series)), confidence, known)
+
+    def actions(self, columns: Columns) -> NDArray[np.int8]:
+        import numpy as np
+
+        # What is not known yet is neither strong nor on any side.
+        close, mean = columns.price("close"), columns.indicator("sma", period=self.period)
+        strong = columns.indicator("adx", period=self.adx_period) > self.strong
+        return (strong & (close > mean)).view(np.int8) - (strong & (close < mean)).view(np.int8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +171,32 @@ class RsiReversion:
     def ask_all(self, series: Series) -> Signals:
         import numpy as np
 
-        reading = series.indicator("rsi", period=self.period)
-        close = np.frombuffer(series.candles.close)
+        columns = columns_of(series)
+        level, known = self._level(columns)
+        action, distance = self._sides(level), np.abs(level - 50)
+        confidence = np.where(action != 0, 50 + distance, 70 - distance)
+        return signals_of(action, confidence, known)
+
+    def actions(self, columns: Columns) -> NDArray[np.int8]:
+        import numpy as np
+
+        level, known = self._level(columns)
+        return np.where(known, self._sides(level), np.int8(0))
+
+    def _sides(self, level: NDArray[np.float64]) -> NDArray[np.int8]:
+        import numpy as np
+
+        return (level < self.low).view(np.int8) - (level > self.high).view(np.int8)
+
+    def _level(self, columns: Columns) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """The reading, 50 where there is none, and where there is one."""
+        import numpy as np
+
+        reading, close = columns.indicator("rsi", period=self.period), columns.price("close")
         # RSI of a market that has not moved is 0 by definition and means nothing.
-        moved = np.maximum.accumulate(close != close[:1])
+        moved = np.maximum.accumulate(close != close[..., :1], axis=-1)
         known = moved & ~np.isnan(reading)
-        level = np.where(known, reading, 50.0)
-        bought, sold = level < self.low, level > self.high
-        distance = np.abs(level - 50)
-        confidence = np.where(bought | sold, 50 + distance, 70 - distance)
-        return signals_of(bought.view(np.int8) - sold.view(np.int8), confidence, known)
+        return np.where(known, reading, 50.0), known
 
 
 def _frame(briefing: Briefing) -> FramePulse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from ffe_core import Action, Briefing, CandleSeries, Opinion, Series, Signals
+from ffe_core import Action, Briefing, CandleSeries, Columns, Opinion, Series, Signals, columns_of
 from ffe_core.builtin.rules.parameters import newest, opinion, signals_of, varied, within
 
 if TYPE_CHECKING:
@@ -30,9 +30,12 @@ class BuyAndHold:
         return varied(self, params)
 
     def ask_all(self, series: Series) -> Signals:
+        return signals_of(self.actions(columns_of(series)), 100)
+
+    def actions(self, columns: Columns) -> NDArray[np.int8]:
         import numpy as np
 
-        return signals_of(np.ones(len(series.candles), np.int8), 100)
+        return np.ones(len(columns.time), np.int8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,12 @@ class AlwaysHold:
         return varied(self, params)
 
     def ask_all(self, series: Series) -> Signals:
+        return signals_of(self.actions(columns_of(series)), 100)
+
+    def actions(self, columns: Columns) -> NDArray[np.int8]:
         import numpy as np
 
-        return signals_of(np.zeros(len(series.candles), np.int8), 100)
+        return np.zeros(len(columns.time), np.int8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +84,15 @@ class RandomEntry:
         return varied(self, params)
 
     def ask_all(self, series: Series) -> Signals:
+        return signals_of(self.actions(columns_of(series)), SURE)
+
+    def actions(self, columns: Columns) -> NDArray[np.int8]:
         import numpy as np
 
-        times = np.frombuffer(series.candles.time, np.int64).astype(np.uint64)
+        times = columns.time.astype(np.uint64)
         drawn = _mixed(times ^ _mixed(np.array([self.seed], np.uint64)))
         share = (drawn >> np.uint64(11)).astype(np.float64) / 2**53
-        action = (share < self.chance).view(np.int8) - (share >= 1 - self.chance).view(np.int8)
-        return signals_of(action, SURE)
+        return (share < self.chance).view(np.int8) - (share >= 1 - self.chance).view(np.int8)
 
 
 def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

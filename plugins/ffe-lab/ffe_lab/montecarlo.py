@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ffe_core import Asset, Candles, CandleSeries, Executor, Timeframe, UsageError
+from ffe_core import Asset, Candles, ColumnProvider, Executor, Timeframe, UsageError
 from ffe_lab import paths
 from ffe_lab.backtest import Backtest, Provider, market_of, record, run, usual_lab
 from ffe_lab.costs import Costs
+from ffe_lab.courses import Courses
 from ffe_lab.drawdown import drawdown
 from ffe_lab.heading import heading
 from ffe_lab.lab import ENSEMBLE, Lab
 from ffe_lab.machine import compiled
 from ffe_lab.market import Market, buffer_of
 from ffe_lab.spread import Arrays, Progress, known, spread, threaded
-from ffe_lab.study import OneRule, Runner, Study
+from ffe_lab.study import Runner, Study
 from ffe_lab.trades import Floats
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ BLOCK = 24.0
 FINAL, DRAWDOWN, TRADES = range(3)
 RESULTS = 3
 #: paths of a chunk
-_CHUNK = 250
+_CHUNK = 256
+#: paths that a rule is asked for at once: their columns stay in a processor's cache
+_ROWS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,14 +245,11 @@ def chunk(arguments: Mapping[str, Any], shared: Arrays) -> Floats:
 
 
 def _results(walker: Walker, arguments: Mapping[str, Any]) -> Floats:
-    made = np.empty((arguments["end"] - arguments["begin"], RESULTS))
-    for row, path in enumerate(range(arguments["begin"], arguments["end"])):
-        made[row] = walker.result(path)
-    return made
+    return walker.results(arguments["begin"], arguments["end"])
 
 
 class Walker:
-    """Runs a study over one path after the other, all of them in the same buffers: memory does not grow with paths."""
+    """Runs a study over path after path, all of them in the same buffers: memory does not grow with paths."""
 
     def __init__(self, study: Study, market: Market, variation: Variation) -> None:
         self.study, self.market, self.variation = study, market, variation
@@ -262,25 +262,52 @@ class Walker:
         )
         self._kernels = compiled(paths)
         self._runner = Runner(study, Market(self._candles, market.first, compiled=True))
-        maker, setup = study.maker, study.setup
-        quick = isinstance(maker, OneRule) and not setup.gate and setup.exits.stop != "atr"
-        self._provider = maker.provider if quick and isinstance(maker, OneRule) else None
+        self._rule = study.alone()
 
     def twin(self) -> Self:
         return type(self)(self.study, self.market, self.variation)
 
-    def result(self, path: int) -> tuple[float, float, int]:
-        """``(final value, deepest drawdown, trades)`` of path number ``path``."""
-        candles = self.candles(path)
-        if self._provider is not None:
-            signals = self._provider.ask_all(CandleSeries(candles, compiled=True))
-            equity, trades = self._runner.lean(signals.action)
-            count = trades.shape[1]
+    def results(self, begin: int, end: int) -> Floats:
+        """float64[end - begin, RESULTS]: ``(final value, deepest drawdown, trades)`` of each of these paths."""
+        if not isinstance(self._rule, ColumnProvider):
+            return np.array([self._result(path) for path in range(begin, end)])
+        made = np.empty((end - begin, RESULTS))
+        for row in range(begin, end, _ROWS):
+            drawn = self._drawn_courses(row, min(row + _ROWS, end))
+            outcomes = self._runner.outcomes(drawn, self._rule.actions(drawn))
+            made[row - begin :][: len(outcomes)] = outcomes[:, :RESULTS]
+        return made
+
+    def _result(self, path: int) -> tuple[float, float, int]:
+        market = Market(self.candles(path), self.market.first, compiled=True, synthetic=self.market.synthetic)
+        done = self.study.simulation(market, {})
+        equity = done.equity
+        return float(equity[-1]), drawdown(equity, self.study.setup.initial_balance).fraction, len(done.trades)
+
+    def _drawn_courses(self, begin: int, end: int) -> Courses:
+        courses = self._courses
+        if self.variation.method == "noise":
+            factors = self._factors[: end - begin]
+            for row, path in enumerate(range(begin, end)):
+                self._draws.of(path).standard_normal(out=factors[row])
+            # Operation by operation what ``paths.move_bars`` does.
+            factors *= self.variation.noise_std
+            factors += 1.0
+            np.maximum(factors, paths.LEAST_FACTOR, out=factors)
+            courses.move(factors)
         else:
-            market = Market(candles, self.market.first, compiled=True, synthetic=self.market.synthetic)
-            done = self.study.simulation(market, {})
-            equity, count = done.equity, len(done.trades)
-        return float(equity[-1]), drawdown(equity, self.study.setup.initial_balance).fraction, count
+            for row, path in enumerate(range(begin, end)):
+                self.candles(path)
+                courses.put(row, self._path)
+        return courses
+
+    @cached_property
+    def _courses(self) -> Courses:
+        return Courses(self.market, _ROWS)
+
+    @cached_property
+    def _factors(self) -> Floats:
+        return np.empty((_ROWS, len(self.market)))
 
     def candles(self, path: int) -> Candles:
         """The bars of path number ``path``, in buffers that the next one overwrites."""

@@ -14,11 +14,20 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
-from ffe_core import AggregationStrategy, Instrument, Timeframe, UsageError, VectorProvider
+from ffe_core import (
+    AggregationStrategy,
+    ColumnProvider,
+    Columns,
+    Instrument,
+    Timeframe,
+    UsageError,
+    VectorProvider,
+)
 from ffe_core.ensemble.tiers import EnsembleRules
-from ffe_lab import loop
+from ffe_lab import loop, rows
 from ffe_lab.calls import calls_of, panel_calls
 from ffe_lab.costs import delays, thin_hours
+from ffe_lab.courses import PRICES
 from ffe_lab.drawdown import drawdown
 from ffe_lab.gate import Calls
 from ffe_lab.lab import ENSEMBLE, Lab
@@ -120,6 +129,11 @@ class Study:
             fewest_days,
         )
 
+    def alone(self) -> VectorProvider | None:
+        """The rule whose answers the loop can act on as they are: one, without a gate and without moving stops."""
+        quick = isinstance(self.maker, OneRule) and not self.setup.gate and self.setup.exits.stop != "atr"
+        return self.maker.provider if quick and isinstance(self.maker, OneRule) else None
+
     def simulation(self, market: Market, point: Point) -> Simulation:
         params, account = parted(point)
         calls = self.maker.calls(market, params)
@@ -180,30 +194,59 @@ class Runner:
         if study.setup.gate or account:
             done = study.simulation(self.market, point)
             return self._measured(done.equity, len(done.trades), int(np.count_nonzero(done.trades.pnl > 0)))
-        equity, trades = self.lean(study.maker.calls(self.market, params).action)
-        return self._measured(equity, trades.shape[1], int(np.count_nonzero(trades[loop.PNL] > 0)))
+        if isinstance(study.maker, OneRule):
+            return self.row_of(study.maker.varied(params))
+        return self._row_of(study.maker.calls(self.market, params).action)
 
-    def lean(self, action: Any) -> tuple[Floats, Floats]:
-        """``(equity, trades)`` of the loop alone, in buffers that the next run overwrites; trades are rows of the loop.
+    def row_of(self, rule: VectorProvider) -> Floats:
+        """``row`` of a rule that has its parameters already, in a setup without a gate."""
+        series = self.market.series
+        return self._row_of(rule.actions(series) if isinstance(rule, ColumnProvider) else rule.ask_all(series).action)
 
-        The gate is not asked.
+    def _row_of(self, action: Any) -> Floats:
+        (outcome,) = self.outcomes(self.market.series, action)
+        row = np.empty(ROW)
+        row[FINAL], row[DRAWDOWN] = outcome[rows.FINAL], outcome[rows.DRAWDOWN]
+        row[TRADES], row[WINS] = outcome[rows.COUNT], outcome[rows.WINS]
+        row[SHARPE] = self._sharpe(self._equity[self.market.first :])
+        return row
+
+    def outcomes(self, columns: Columns, action: Any) -> Floats:
+        """float64[courses, rows.OUTCOMES] of the loop alone, in buffers that the next runs overwrite.
+
+        ``action`` is int8[courses, bars] or int8[bars]. The gate is not asked. Raises ``ValueError`` where an account
+        ends with no number.
         """
-        market, first = self.market, self.market.first
-        bars = len(market.candles)
-        signals = np.ascontiguousarray(action, np.int8).view()
-        signals.flags.writeable = False
-        self._make_room(int(np.count_nonzero(signals[first:])) + 1)
-        self._state[:] = 0.0
-        self._state[loop.CASH] = self.study.setup.initial_balance
-        before, after = self._columns
-        self._kernels["run"](first, bars, False, *before, signals, *after, self._state, self._equity, self._trades)
-        self._kernels["finish"](bars - 1, before[4], self._state, self._trades)
-        return self._equity[first:], self._trades[:, : int(self._state[loop.TRADES])]
+        prices = [self._table(columns, name) for name in PRICES]
+        courses, bars = len(prices[3]), len(self.market.candles)
+        signals = np.broadcast_to(np.asarray(action, np.int8), (courses, bars))
+        outcomes = np.empty((courses, rows.OUTCOMES))
+        self._kernels["run_rows"](
+            self.market.first, bars, self._time, *prices, _frozen(signals), *self._fixed,
+            self.study.setup.initial_balance, self._state, self._equity, self._trades, outcomes,
+        )  # fmt: skip
+        if not np.isfinite(outcomes).all():
+            raise ValueError("the equity of a bar is no number")
+        return outcomes
 
-    def _make_room(self, entries: int) -> None:
-        if entries > self._room:
-            self._room = 2 * entries
-            self._trades = np.zeros((loop.TRADE_ROWS, self._room))
+    def _table(self, columns: Columns, name: str) -> Floats:
+        """A row for each course, or one for all where it is never looked at or nobody moves it."""
+        if columns is self.market.series or name in self._unread:
+            return self._tables[name]
+        made: Floats = _frozen(columns.price(name))
+        return made
+
+    @cached_property
+    def _tables(self) -> dict[str, Floats]:
+        return {name: _frozen(getattr(self.market, name))[np.newaxis] for name in PRICES}
+
+    @cached_property
+    def _unread(self) -> frozenset[str]:
+        """Prices that the loop has no reason to look at."""
+        setup = self.study.setup
+        exits = setup.exits.stop == "fixed" and setup.exits.fallback <= 0 and setup.exits.target <= 0
+        away = {"high", "low"} if exits and setup.leverage <= 1 else set()
+        return frozenset(away if setup.is_realistic else away | {"volume"})
 
     @cached_property
     def _state(self) -> Floats:
@@ -214,23 +257,32 @@ class Runner:
         return np.zeros(len(self.market.candles))
 
     @cached_property
-    def _kernels(self) -> Any:
-        return compiled()
+    def _trades(self) -> Floats:
+        # At most one is opened in a bar. Rows that are never reached take no memory.
+        return np.zeros((loop.TRADE_ROWS, len(self.market.candles) + 1))
 
     @cached_property
-    def _columns(self) -> tuple[list[Any], list[Any]]:
-        """What the loop takes before and after the signals."""
+    def _kernels(self) -> Any:
+        return compiled(rows)
+
+    @cached_property
+    def _time(self) -> Indices:
+        made: Indices = _frozen(self.market.time)
+        return made
+
+    @cached_property
+    def _fixed(self) -> list[Any]:
+        """What the loop takes besides bars and signals."""
         market, setup = self.market, self.study.setup
         realistic, bars = setup.is_realistic, len(self.market.candles)
         late = delays(bars, market.timeframe.milliseconds, setup.seed) if realistic else np.empty(0, np.int64)
-        before = (market.time, market.open, market.high, market.low, market.close, market.volume)
-        after = (
+        fixed = (
             stop_fractions(market, setup.exits),
             thin_hours(market.time) if realistic else np.empty(0),
             late,
             config_of(setup, market, self.study.instrument),
         )
-        return [_frozen(column) for column in before], [_frozen(column) for column in after]
+        return [_frozen(column) for column in fixed]
 
     def _measured(self, equity: Floats, trades: int, wins: int) -> Floats:
         initial = self.study.setup.initial_balance
