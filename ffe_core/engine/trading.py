@@ -148,7 +148,7 @@ class Trading:
         if judged.is_entry and not is_tradable(judged.quantity, judged.entry_price, inputs.instrument):
             raise SafetyRefusal("nothing that the venue would take is left of the size")
         order = self._order(decision, judged)
-        plan = self._priced(decision, order, judged, inputs, venue, judgement.rulings)
+        plan = self._priced(decision, order, judged, inputs, venue, judgement.rulings, change)
         held = inputs.portfolio or venue.portfolio
         return plan, venue, Account(held, asked_at, inputs.instrument, judged.entry_price, inputs.sizing)
 
@@ -246,6 +246,7 @@ class Trading:
         inputs: DecisionInputs,
         venue: Venue,
         rulings: tuple[Ruling, ...],
+        change: Change | None,
     ) -> Plan:
         fees, price = inputs.instrument.fees, proposal.entry_price
         fee = order.quantity * price * fees.taker + fees.commission
@@ -253,7 +254,9 @@ class Trading:
         lost = None if stop is None else order.quantity * price * stop + 2 * fee
         target = None
         if proposal.target_price is not None:
-            target = abs(proposal.target_price / price - 1)
+            # Not read back from the price, which was rounded to the venue's steps.
+            asked = None if change is None else change.target_fraction
+            target = inputs.sizing.exits.target if asked is None else asked
         return Plan(decision, order, venue.platform.name, price, fee, lost, stop, target, rulings)
 
     # leaving

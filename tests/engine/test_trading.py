@@ -403,3 +403,14 @@ def test_a_size_that_a_rule_has_halved_is_not_halved_again(home):
     assert halved.after == halved.before / 2
     assert desk.trading.plan(decision.id).order.quantity == decision.position_size
     desk.engine.close()
+
+
+def test_the_target_is_a_share_of_the_fill_and_not_of_a_rounded_price(home):
+    desk = Desk(home)
+    decision = desk.decide()
+    assert desk.trading.plan(decision.id).target_fraction == Decimal("0.05")
+    done = desk.trading.execute(decision.id)
+    (fill,) = done.fills
+    (position,) = desk.portfolio().positions
+    assert position.target_price == (fill.price * Decimal("1.05")).quantize(Decimal("0.01"))
+    desk.engine.close()
