@@ -21,7 +21,7 @@ from ffe_lab.machine import COMPILED_PAYS_FROM
 from ffe_lab.market import Market, candles_of
 from ffe_lab.metrics import Metrics, measure
 from ffe_lab.returns import Daily, MetricsBasis, daily_equity
-from ffe_lab.simulate import Setup, Simulation, simulate
+from ffe_lab.simulate import Rulebook, Setup, Simulation, simulate
 from ffe_lab.trades import EXIT_REASONS, NO_TRADES, Floats, Indices, Trades
 from ffe_lab.trials import Tried, digest_of
 
@@ -251,11 +251,15 @@ def run(
     risk_free: float | None = None,
     trials: Tried | None = None,
     calls: Calls | None = None,
+    rulebook: Rulebook | None = None,
 ) -> Backtest:
-    """A backtest whose market and account are made already; ``calls`` where the answers are, too."""
+    """A backtest whose market and account are made already; ``calls`` where the answers are, too.
+
+    ``rulebook`` holds other risk rules than the user's.
+    """
     called = calls or lab.calls(market, provider, params)
     instrument = lab.instrument(market.asset, float(market.close[market.first]), setup)
-    done = simulate(market, called, setup, instrument, lab.rulebook if setup.gate else None)
+    done = simulate(market, called, setup, instrument, (rulebook or lab.rulebook) if setup.gate else None)
     rate = lab.own.risk_free_rate if risk_free is None else risk_free
     measured = _measured(market, setup, rate, done.equity, done.trades, done.exposure, trials)
     basis = MetricsBasis.of(market.asset.kind, rate)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ffe_core.settings import Settings
     from ffe_lab.backtest import Backtest
     from ffe_lab.heard import Votes
+    from ffe_lab.market import Market
+    from ffe_lab.simulate import Setup
 
 type Flags = NDArray[np.bool_]
 
@@ -112,7 +114,7 @@ def hindsight(made: Backtest, votes: Votes, panel: Mapping[str, AIProvider]) -> 
 def _column(made: Backtest, side: Flags) -> Column:
     first = made.market.first
     action = np.asarray(made.calls.action[first:])
-    net = net_returns(made, action)
+    net = net_returns(made.market, made.setup, made.lab.settings.decision.horizon, action)
     scored = side & np.isfinite(net)
     own = side[made.trades.entry - 1] if len(made.trades) else np.empty(0, np.bool_)
     days = made.daily.returns[_days_of(made, side)]
@@ -134,15 +136,17 @@ def _column(made: Backtest, side: Flags) -> Column:
     )
 
 
-def net_returns(made: Backtest, action: Any) -> NDArray[np.float64]:
-    """Of each call over the horizon, after a round trip; NaN for HOLD and where the bars end before."""
-    close = made.market.close[made.market.first :]
-    ahead = made.lab.settings.decision.horizon
+def net_returns(market: Market, setup: Setup, horizon: int, action: Any) -> NDArray[np.float64]:
+    """Of the call at each traded close (int8: 1, -1, 0) over ``horizon`` bars, after a round trip; a fraction.
+
+    NaN for HOLD and where the bars end before.
+    """
+    close = market.close[market.first :]
     net = np.full(len(close), np.nan)
-    if len(close) > ahead:
-        moves = close[ahead:] / close[:-ahead] - 1.0
-        cost = 2.0 * (made.setup.costs.fee + made.setup.costs.base(made.market.asset))
-        net[:-ahead] = action[:-ahead] * moves - cost
+    if len(close) > horizon:
+        moves = close[horizon:] / close[:-horizon] - 1.0
+        cost = 2.0 * (setup.costs.fee + setup.costs.base(market.asset))
+        net[:-horizon] = action[:-horizon] * moves - cost
     net[action == 0] = np.nan
     return net
 

@@ -14,7 +14,7 @@ from ffe_core.engine import STAND_INS, Engine, seed_of
 from ffe_core.ensemble.tiers import FALLBACK_STRATEGIES, EnsembleRules, ballot_of, combine
 from ffe_core.ports import RoundStrategy
 from ffe_lab.gate import Calls
-from ffe_lab.interview import Heard, Interview, models_of
+from ffe_lab.interview import Heard, Interview, models_of, no_tape
 from ffe_lab.market import Market
 
 _CODES = {Action.BUY: 1, Action.SELL: -1, Action.HOLD: 0}
@@ -61,10 +61,16 @@ def heard_calls(
 
 
 def votes_of(
-    engine: Engine, market: Market, panel: Mapping[str, AIProvider], interview: Interview, named: frozenset[str]
+    engine: Engine, market: Market, panel: Mapping[str, AIProvider], interview: Interview | None, named: frozenset[str]
 ) -> Votes:
-    """The opinions of models, close by close, and of rules over the series, side by side."""
-    heard = interview.hear(engine, market, models_of(panel), named)
+    """The opinions of models, close by close, and of rules over the series, side by side.
+
+    ``interview`` may be ``None`` where there are no models. Raises ``UsageError`` where there are.
+    """
+    models = models_of(panel)
+    if models and interview is None:
+        raise no_tape(next(iter(models)))
+    heard = Heard({}) if interview is None else interview.hear(engine, market, models, named)
     columns = {name: said for name, said in _columns(market, panel, heard).items() if name not in heard.left_out}
     rows = list(zip(*columns.values(), strict=True)) if columns else [()] * len(market)
     return Votes(rows, market.closes[market.first :].tolist(), heard.left_out, heard.looked_up)
