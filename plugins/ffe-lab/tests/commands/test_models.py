@@ -1,0 +1,172 @@
+"""The commands that ask models, or look for what they cannot have known, as a user types them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from ffe_ollama.standin import MODEL, OllamaStandIn
+
+from ffe_core.cli import main
+
+SPAN = ("BTCUSD", "--start", "2025-03-01", "--end", "2025-03-01")
+
+
+@pytest.fixture
+def server():
+    with OllamaStandIn() as standing:
+        yield standing
+
+
+@pytest.fixture
+def variables(ffe_home, server):
+    return {
+        "FFE_HOME": str(ffe_home),
+        "FFE_PLUGINS": "lab,ollama",
+        "FFE_PLUGINS__OLLAMA__MODEL": MODEL,
+        "OLLAMA_HOST": server.url.removeprefix("http://"),
+    }
+
+
+@pytest.fixture
+def ffe(variables, monkeypatch, capfd):
+    def ran(*arguments):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        capfd.readouterr()
+        code = main([*arguments])
+        return code, *capfd.readouterr()
+
+    return ran
+
+
+def test_a_model_is_not_asked_without_a_tape(ffe, server):
+    code, _, err = ffe("backtest", *SPAN, "--provider", "ollama", "--fast")
+    assert code == 2
+    assert "--cassette auto keeps them" in err
+    code, _, err = ffe("backtest", *SPAN, "--provider", "ollama", "--fast", "--cassette", "replay")
+    assert code == 4
+    assert "was never recorded" in err
+    assert not server.chats
+
+
+def test_a_second_backtest_in_another_process_asks_nobody_and_prints_the_same_bytes(variables, server):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("FFE_", "OLLAMA_"))}
+
+    def ran(tape):
+        command = [sys.executable, "-m", "ffe_core.cli", "backtest", *SPAN, "--provider", "ollama", "--json", "--fast"]
+        return subprocess.run(
+            [*command, "--cassette", tape], env=environment | variables, capture_output=True, text=True, check=False
+        )
+
+    first = ran("auto")
+    assert first.returncode == 0, first.stderr
+    assert len(server.chats) == 24
+    again = ran("replay")
+    assert again.stdout == first.stdout
+    assert len(server.chats) == 24
+    told = json.loads(first.stdout)["data"]
+    assert told["ai"]["providers"]["ollama"]["answers"] == 24
+    assert told["hindsight"]["headline"] is None
+    assert "24 of 24 decisions are of times that a model may have read about" in first.stderr
+
+
+def test_nobody_is_asked_beyond_the_budget(ffe, variables, server):
+    row = {"model": MODEL, "from": "2020-01-01", "input_usd_per_million": 1000, "output_usd_per_million": 1000}
+    variables["FFE_AI__PRICES"] = json.dumps([row])
+    code, _, err = ffe(
+        "backtest", *SPAN, "--provider", "ollama", "--fast", "--cassette", "auto", "--budget-usd", "0.01"
+    )
+    assert code == 7
+    assert "raise --budget-usd" in err
+    assert not server.chats
+
+
+def test_no_leak_is_exit_0_and_asks_nobody(ffe, server):
+    code, out, _ = ffe(
+        "lookahead", *SPAN, "--provider", "ollama", "--provider", "sma_cross", "--samples", "2", "--json"
+    )
+    assert code == 0
+    told = json.loads(out)["data"]
+    assert (told["clean"], told["samples"], told["providers"]) == (True, 2, ["ollama", "sma_cross"])
+    assert not server.chats
+
+
+def test_a_leak_is_exit_6_and_says_where(ffe, monkeypatch):
+    from ffe_core import Signals
+    from ffe_core.builtin.rules.crossings import SmaCross
+
+    def peeks(self, series):
+        close = np.array(series.candles.close)
+        later = np.append(close[1:], close[-1])
+        return Signals(np.where(later > close, 1, -1).astype(np.int8), np.full(len(close), 70, np.int8))
+
+    monkeypatch.setattr(SmaCross, "ask_all", peeks)
+    code, out, _ = ffe("lookahead", *SPAN, "--provider", "sma_cross", "--samples", "4")
+    assert code == 6
+    assert "leak: sma_cross at 2025-03-01T" in out
+    assert "action is -1, and 1 where the future is known" in out
+
+
+def test_rules_are_compared_and_each_risk_rule_is_left_out(ffe):
+    code, out, _ = ffe("compare", "BTCUSD", "--start", "2025-03-01", "--end", "2025-03-20", "--by", "rule", "--json",
+                       "--provider", "sma_cross")  # fmt: skip
+    assert code == 0
+    parts = json.loads(out)["data"]["contributions"]
+    assert {"concentration", "drawdown", "volatility"} <= {each["without"] for each in parts}
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Two runs of 40 days, the second a mirror of the first."""
+    paths = []
+    for number, sign in enumerate((1, -1)):
+        moves = sign * np.random.Generator(np.random.Philox(key=3)).normal(0, 0.01, 40)
+        values = (10_000 * np.cumprod(1 + moves)).tolist()
+        times = [f"{day}T00:00:00Z" for day in np.arange("2024-01-02", "2024-02-11", dtype="datetime64[D]")]
+        equity = [{"time": time, "value": value} for time, value in zip(times, values, strict=True)]
+        told = {"equity": equity, "metrics": {"initial_balance": 10_000}, "metrics_basis": {"periods_per_year": 365}}
+        path = tmp_path / f"{number}.json"
+        path.write_text(json.dumps({"schema": 1, "data": told}))
+        paths.append(str(path))
+    return paths
+
+
+def test_the_probability_of_overfitting_is_had_from_files(ffe, results):
+    code, out, _ = ffe("pbo", *results, "--blocks", "4", "--json")
+    told = json.loads(out)["data"]
+    assert code == 0
+    assert (told["candidates"], told["splits"], told["rows"]) == (2, 6, 40)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "arguments", "said"),
+    [
+        (None, ("--blocks", "5"), "5 blocks cannot be halved"),
+        (None, ("--blocks", "16"), "40 days in 16 blocks are fewer than 5 each"),
+        ("nonsense", ("--blocks", "4"), "0.json is no JSON"),
+        ("[]", ("--blocks", "4"), "0.json is no backtest of ffe"),
+        ("{}", ("--blocks", "4"), "result 1 is no backtest of ffe"),
+    ],
+)
+def test_what_makes_no_choice_is_refused_in_one_line(ffe, results, spoil, arguments, said):
+    from pathlib import Path
+
+    if spoil is not None:
+        Path(results[0]).write_text(spoil)
+    code, out, err = ffe("pbo", *results, *arguments)
+    assert code in (1, 2)
+    assert not out
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_one_backtest_alone_is_no_choice(ffe, results, tmp_path):
+    for files in (results[:1], [str(tmp_path / "missing.json")]):
+        code, _, err = ffe("pbo", *files)
+        assert code in (1, 2)
+        assert err.count("\n") == 1
