@@ -33,7 +33,7 @@ def _lines(market: Market, setup: Setup) -> list[str]:
         "the gate is on: every entry is judged by the risk rules of live runs; exits always pass"
         if setup.gate
         else "the gate is off: no risk rule judges entries",
-        f"an entry needs a confidence of {setup.threshold * 100:f}".rstrip("0").rstrip(".") if setup.gate else "",
+        f"an entry needs a confidence of {float(setup.threshold) * 100:g}" if setup.gate else "",
         "an entry is given up where the next open has gone a quarter of the way to its stop, either way"
         if setup.gate
         else "",
@@ -56,10 +56,10 @@ def _stop(setup: Setup) -> str:
     exits = setup.exits
     if exits.stop == "atr":
         return (
-            f"stop {exits.atr_multiple:g} daily ranges (ATR 14) from the fill, "
-            f"{exits.min * 100:g} to {exits.max * 100:g} %, fixed at the entry"
+            f"stop {float(exits.atr_multiple):g} daily ranges (ATR 14) from the fill, "
+            f"{float(exits.min) * 100:g} to {float(exits.max) * 100:g} %, fixed at the entry"
         )
-    return f"stop {exits.fallback * 100:g} % from the fill" if exits.fallback > 0 else "no stop"
+    return f"stop {float(exits.fallback) * 100:g} % from the fill" if exits.fallback > 0 else "no stop"
 
 
 def _slippage(setup: Setup, market: Market) -> str:
@@ -84,10 +84,10 @@ def _sizing(setup: Setup) -> str:
     if sizing.method == "all_in":
         return "all of the account goes into every entry"
     if sizing.method == "fixed_amount":
-        return f"{sizing.amount:g} or a tenth of equity, whichever is less, goes into every entry"
+        return f"{float(sizing.amount):g} or a tenth of equity, whichever is less, goes into every entry"
     what = {
-        "risk": f"{sizing.risk * 100:g} % of equity is lost at the stop",
+        "risk": f"{float(sizing.risk) * 100:g} % of equity is lost at the stop",
         "kelly": "the damped Kelly fraction of equity goes into every entry",
-        "fixed_fraction": f"{sizing.risk * 100:g} % of equity goes into every entry",
+        "fixed_fraction": f"{float(sizing.risk) * 100:g} % of equity goes into every entry",
     }[sizing.method]
-    return f"{what}; at most {sizing.max_concentration * 100:g} % of equity in the asset"
+    return f"{what}; at most {float(sizing.max_concentration) * 100:g} % of equity in the asset"

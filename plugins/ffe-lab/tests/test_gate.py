@@ -69,9 +69,11 @@ def test_a_rule_is_shown_the_account_of_that_moment_and_nothing_later(lab: Lab, 
     for (proposal, context), bar in zip(witness.seen, (100, 400), strict=True):
         assert context.now == from_ms(int(market.closes[bar]))
         assert float(proposal.entry_price) == market.close[bar]
+        assert context.before is not None
         assert float(context.before.cash or 0) == done.equity[bar]
+        assert context.daily_returns is not None
         assert max(day for day, _ in context.daily_returns["BTCUSD"]) < f"{context.now:%Y-%m-%d}"
-    assert witness.seen[1][1].before.cash != witness.seen[0][1].before.cash
+    assert done.equity[400] != done.equity[100]
 
 
 def test_a_veto_opens_nothing_and_is_counted(lab: Lab) -> None:
