@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +20,7 @@ from ffe_lab.trades import Trades
 from hypothesis import settings
 
 from ffe_core import Asset, Instrument
+from ffe_core.builtin.executors import Processes
 from ffe_core.risk.sizing import Exits, Kelly, SizingRules
 
 # Examples take as long as the machine is busy, also where these tests run alone.
@@ -35,6 +36,13 @@ DATA_FOLDER = os.environ.get("FFE_TEST_DATA", "")
 def lab(ffe_home: Path) -> Lab:
     """A bench with the settings and plugins of a newcomer, and a trial ledger of its own."""
     return Lab.from_settings()
+
+
+@pytest.fixture(scope="session")
+def processes() -> Iterator[Processes]:
+    """Two workers that are up for all tests: each takes seconds to import what it runs."""
+    with Processes(2) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

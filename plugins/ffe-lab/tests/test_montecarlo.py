@@ -107,7 +107,9 @@ def test_streams_of_two_paths_are_different_and_each_is_the_same_again() -> None
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_seed_gives_the_same_bits_whoever_computes_them(lab: Lab, walk: Walk, method: str) -> None:
+def test_a_seed_gives_the_same_bits_whoever_computes_them(
+    lab: Lab, walk: Walk, processes: Processes, method: str
+) -> None:
     def made(seed: int = 3, **more: Any) -> MonteCarlo:
         return monte_carlo(
             walk(400), "sma_cross", simulations=600, method=method, noise_std=0.02, seed=seed, lab=lab, **BARE, **more
@@ -116,7 +118,7 @@ def test_a_seed_gives_the_same_bits_whoever_computes_them(lab: Lab, walk: Walk, 
     here = made()
     assert made().results.tobytes() == here.results.tobytes()
     assert made(seed=4).results.tobytes() != here.results.tobytes()
-    with Inline() as inline, Processes(2) as processes:
+    with Inline() as inline:
         for executor in (inline, processes):
             assert made(executor=executor).results.tobytes() == here.results.tobytes()
 

@@ -165,9 +165,9 @@ def test_severity_and_averages_are_those_of_the_windows(lab: Lab, walk: Walk) ->
     assert data["overfitting"]["recommendation"]
 
 
-def test_every_executor_chooses_and_measures_the_same(lab: Lab, walk: Walk) -> None:
+def test_every_executor_chooses_and_measures_the_same(lab: Lab, walk: Walk, processes: Processes) -> None:
     here = made(lab, walk(24 * 60)).data()
-    with Inline() as inline, Processes(2) as processes:
+    with Inline() as inline:
         for executor in (inline, processes):
             assert made(lab, walk(24 * 60), executor=executor).data() == here
 
