@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import Field, field, fields, replace
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ffe_core import Action, Briefing, CandleSeries, Opinion, ProviderFailed, Signals, UsageError
@@ -43,12 +44,17 @@ def parameters(rule: Rule) -> dict[str, int | float]:
 
 def varied[R: Rule](rule: R, given: dict[str, float | int | str]) -> R:
     """The same rule with other parameters. Raises ``UsageError`` for an unknown one or one out of range."""
-    known = {one.name: one for one in fields(rule) if "least" in one.metadata}
+    known = _parameters_of(type(rule))
     for name in given:
         if name not in known:
             names = ", ".join(known) or "it has none"
             raise UsageError(f"{rule.name} has no parameter {name}", hint=f"parameters: {names}")
     return replace(rule, **{name: _read(rule, known[name], value) for name, value in given.items()})
+
+
+@cache
+def _parameters_of(kind: type[Rule]) -> dict[str, Field[Any]]:
+    return {one.name: one for one in fields(kind) if "least" in one.metadata}
 
 
 def _read(rule: Rule, parameter: Field[Any], value: float | str) -> int | float:

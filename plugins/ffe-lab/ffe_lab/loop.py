@@ -109,18 +109,24 @@ def run(
     many_stops, late = len(stop) > 1, len(delay) > 0
     # Between events these stand still: as local names they stay in registers, which the state's places would not.
     cash, units, stop_at, target_at, forced_at, pending, due = _standing(state)
-    held = 0
-    for i in range(first, end):
+    held, quiet, i = 0, first - 1, first
+    while i < end:
+        if i > quiet and pending == NOTHING and not (units != 0.0 and _watched(stop_at, target_at, forced_at)):
+            # Before the next signal nothing can change anything, but ruin.
+            quiet = _next_signal(i, end, action)
+            if _marked(i, quiet, cash, units, close, equity):
+                held += quiet - i if units != 0.0 else 0
+                i = quiet
+                continue
         if pending != NOTHING and i >= due:
             _at_open(i, time, open_, close, volume, hour, config, state, trades)
             cash, units, stop_at, target_at, forced_at, pending, due = _standing(state)
-        if units != 0.0:
-            held += 1
-            # High and low are read only where something could happen there: a column that is not read costs nothing.
-            watched = stop_at > 0.0 or target_at > 0.0 or forced_at > 0.0
-            if watched and _leaves(units, high[i], low[i], stop_at, target_at, forced_at):
-                _inside(i, open_, high, low, close, volume, hour, config, state, trades)
-                cash, units, stop_at, target_at, forced_at, pending, due = _standing(state)
+        held += 1 if units != 0.0 else 0
+        # High and low are read only where something could happen there: a column that is not read costs nothing.
+        watched = units != 0.0 and _watched(stop_at, target_at, forced_at)
+        if watched and _leaves(units, high[i], low[i], stop_at, target_at, forced_at):
+            _inside(i, open_, high, low, close, volume, hour, config, state, trades)
+            cash, units, stop_at, target_at, forced_at, pending, due = _standing(state)
         worth = cash + units * close[i]
         if worth <= 0.0:
             worth = _ruin(i, close, config, state, trades)
@@ -143,8 +149,26 @@ def run(
                     if state[PENDING_UNITS] <= 0.0:
                         state[PENDING] = pending = NOTHING
                         state[TOO_SMALL] += 1.0
+        i += 1
     state[BARS_HELD] += held
     return end
+
+
+def _next_signal(begin: int, end: int, action: Numbers) -> int:
+    for i in range(begin if begin > 0 else 0, end):
+        if action[i] != 0:
+            return i
+    return end
+
+
+def _marked(begin: int, end: int, cash: float, units: float, close: Floats, equity: Row) -> bool:
+    """Marks the account at the closes of bars in which nothing happens; whether it was worth something in all."""
+    sunk = 0
+    for i in range(begin if begin > 0 else 0, end):
+        worth = cash + units * close[i]
+        equity[i] = worth
+        sunk += worth <= 0.0
+    return sunk == 0
 
 
 def _standing(state: Row) -> tuple[float, float, float, float, float, float, float]:
@@ -157,6 +181,10 @@ def _standing(state: Row) -> tuple[float, float, float, float, float, float, flo
         state[PENDING],
         state[DUE],
     )
+
+
+def _watched(stop_at: float, target_at: float, forced_at: float) -> bool:
+    return stop_at > 0.0 or target_at > 0.0 or forced_at > 0.0
 
 
 def _leaves(units: float, high: float, low: float, stop_at: float, target_at: float, forced_at: float) -> bool:

@@ -219,7 +219,9 @@ class Runner:
         """
         prices = [self._table(columns, name) for name in PRICES]
         courses, bars = len(prices[3]), len(self.market.candles)
-        signals = np.broadcast_to(np.asarray(action, np.int8), (courses, bars))
+        signals = np.asarray(action, np.int8)
+        signals = signals.reshape(1, bars) if signals.size == bars else signals
+        signals = signals if len(signals) == courses else np.broadcast_to(signals, (courses, bars))
         outcomes = np.empty((courses, rows.OUTCOMES))
         self._kernels["run_rows"](
             self.market.first, bars, self._time, *prices, _frozen(signals), *self._fixed,
@@ -319,6 +321,10 @@ def _frozen(column: Any) -> Any:
     return view
 
 
-def trial_of(provider: str, params: Point, setup: Setup, timeframe: Timeframe) -> str:
-    """What the trial ledger knows a run by: as ``backtest.configuration`` names it."""
-    return digest_of({"provider": provider, "params": dict(params), "setup": repr(setup), "timeframe": timeframe.value})
+def trial_of(provider: str, params: Point, setup: Setup | str, timeframe: Timeframe) -> str:
+    """What the trial ledger knows a run by: as ``backtest.configuration`` names it.
+
+    A setup that many runs share may be given as its ``repr``.
+    """
+    told = setup if isinstance(setup, str) else repr(setup)
+    return digest_of({"provider": provider, "params": dict(params), "setup": told, "timeframe": timeframe.value})

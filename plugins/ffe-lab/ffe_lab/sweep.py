@@ -259,9 +259,10 @@ def record_trials(
 ) -> Tried:
     """What the trial ledger counts once these runs are in it."""
     sharpes = {}
+    asked, same = name_of(provider), repr(setup)
     for point, sharpe in zip(points, rows[:, SHARPE].tolist(), strict=True):
         params, account = parted(point)
-        name = trial_of(name_of(provider), params, varied(setup, account), market.timeframe)
+        name = trial_of(asked, params, varied(setup, account) if account else same, market.timeframe)
         sharpes[name] = None if math.isnan(sharpe) else sharpe
     return lab.ledger.record(market.asset.symbol, span_of(market), sharpes)
 
