@@ -66,6 +66,11 @@ def training(votes: Votes, panel: Mapping[str, AIProvider], settings: Settings) 
     return Training(settings.ai.embargo_days, known)
 
 
+def _models(votes: Votes) -> list[str]:
+    """Who did more than follow a rule of ours."""
+    return list(dict.fromkeys(said.provider for said in _kinds(votes) if not is_rule(said)))
+
+
 def _kinds(votes: Votes) -> list[Opinion]:
     found: dict[tuple[str, str], Opinion] = {}
     for row in votes.rows:
@@ -102,7 +107,7 @@ def hindsight(made: Backtest, votes: Votes, panel: Mapping[str, AIProvider]) -> 
     decay = None if means[0] is None or means[1] is None else means[0] - means[1]
     columns = [{name: getattr(each, name) for name in Column.__slots__} for each in both]
     return {
-        "cutoffs": dict(known.cutoffs),
+        "cutoffs": {name: known.cutoffs.get(name) for name in _models(votes)},
         "embargo_days": known.embargo_days,
         "clean": columns[0],
         "contaminated": columns[1],

@@ -159,6 +159,7 @@ def _in_rounds(
     rows: list[Row] = []
     verdicts: list[Verdict] = []
     for place, close in enumerate(closes):
+        interview.wait_for(engine, models_of(panel))
         inputs, _ = engine.asked(engine.inputs_at(market.asset, from_ms(close), feed), panel, named=named)
         ballot = ballot_of(
             market.asset, from_ms(close), inputs.opinions, rules, seed=inputs.seed, rounds=inputs.rounds,

@@ -116,10 +116,31 @@ class Interview:
             taped, engine.answers.cassette = engine.answers.cassette, None
             try:
                 first, end = from_ms(int(market.closes[market.first])), from_ms(int(market.closes[-1]))
-                self._markets[key] = remember(engine, market.asset, first, end, self.source)
+                found = remember(engine, market.asset, first, end, self.source)
             finally:
                 engine.answers.cassette = taped
+            _require_same(market, found)
+            self._markets[key] = found
         return self._markets[key]
+
+    def wait_for(self, engine: Engine, models: Mapping[str, AIProvider]) -> None:
+        """Until they may be asked.
+
+        Raises ``ProviderFailed`` for one that failed too often in a row, ``RateLimited`` where it takes long.
+        """
+        if self.tape is Tape.REPLAY:
+            return
+        for name, provider in models.items():
+            gates = engine.answers.turnstile.gates(name, provider)
+            if gates.breaker is not None and gates.breaker.is_open:
+                state = gates.breaker.state
+                raise ProviderFailed(
+                    f"{name} failed {state.failures} times in a row: {state.last_error}",
+                    hint="mend it and run this again with --cassette auto: what was answered is kept",
+                )
+            if gates.limiter is not None:
+                gates.limiter.acquire(_LONGEST_WAIT)
+                gates.limiter.give_back()
 
     def cassette(self, engine: Engine) -> PatientCassette | None:
         """The tape, put before the engine's models; ``None`` where nothing is kept."""
@@ -146,6 +167,15 @@ class Interview:
 
     def lane(self, engine: Engine, asset: Asset, name: str, provider: AIProvider) -> Lane:
         return Lane(self.folder, about(engine, asset, name, provider))
+
+
+def _require_same(market: Market, known: AsOf) -> None:
+    """Raises ``UsageError`` where a market was made of other bars than the sources have: models see those."""
+    opened = from_ms(int(market.time[market.first]))
+    frames = [one.frames[market.timeframe] for one in known.held if market.timeframe in one.frames]
+    ours = market.candles.between(opened, None)
+    if frames and all(ours.close != series.between(opened, None).tail(len(ours)).close for series in frames):
+        raise UsageError(f"models can only be asked about {market.asset} as its source has it")
 
 
 def about(engine: Engine, asset: Asset, name: str, provider: AIProvider) -> dict[str, Any]:
@@ -238,27 +268,12 @@ class _Hearing:
 
     def _ask(self, missing: Mapping[str, AIProvider], close: int) -> tuple[Opinion, ...]:
         self.heard.looked_up += 1
-        if self.interview.tape is not Tape.REPLAY:
-            for name, provider in missing.items():
-                self._wait_for(name, provider)
+        self.interview.wait_for(self.engine, missing)
         inputs = self._inputs(close)
         return self.engine.answers.opinions(missing, inputs.briefing)
 
     def _inputs(self, close: int) -> DecisionInputs:
         return self.engine.inputs_at(self.asset, from_ms(close), self.feed)
-
-    def _wait_for(self, name: str, provider: AIProvider) -> None:
-        """Until it may be asked. Raises where that is not soon."""
-        gates = self.engine.answers.turnstile.gates(name, provider)
-        if gates.breaker is not None and gates.breaker.is_open:
-            state = gates.breaker.state
-            raise ProviderFailed(
-                f"{name} failed {state.failures} times in a row: {state.last_error}",
-                hint="mend it and run this again with --cassette auto: what was answered is kept",
-            )
-        if gates.limiter is not None:
-            gates.limiter.acquire(_LONGEST_WAIT)
-            gates.limiter.give_back()
 
     def _keep_up_to(self, name: str, place: int) -> None:
         """The failures since the last vote, which this vote makes an answer like the others."""

@@ -12,10 +12,10 @@ import pytest
 from ffe_lab import interview as interviews
 from ffe_lab.asof import remember
 from ffe_lab.backtest import run
-from ffe_lab.market import buffer_of, candles_of, longer
+from ffe_lab.market import Market, buffer_of, candles_of, longer
 from ffe_lab.standin import BTC, Bars, Counting, bench, taped
 
-from ffe_core import BudgetSpent, CassetteMiss, ProviderFailed, Timeframe, VerificationFailed, from_ms
+from ffe_core import BudgetSpent, CassetteMiss, ProviderFailed, Timeframe, UsageError, VerificationFailed, from_ms
 from ffe_core.ai.cassette import Tape
 
 START, END = datetime(2022, 2, 1, tzinfo=UTC), datetime(2022, 2, 2, tzinfo=UTC)
@@ -204,6 +204,15 @@ def test_without_a_tape_models_are_asked_and_nothing_is_kept(tmp_path, lab, mode
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_models_are_not_asked_about_a_market_that_no_source_has(tmp_path, lab, bars, model):
+    series = bars.frames[Timeframe.H1].between(None, END)
+    place = len(series) - 3
+    invented = Market(with_close(series, place, series.close[place] * 1.01), len(series) - CLOSES)
+    with pytest.raises(UsageError, match="as its source has it"):
+        taped(lab, Tape.AUTO, tmp_path / "tape").calls(invented, "counting")
+    assert not model.asked
+
+
 def test_a_line_that_was_tampered_with_is_found_and_one_that_was_never_finished_is_none(tmp_path, lab, model):
     backtest(taped(lab, Tape.AUTO, tmp_path / "tape"))
     (path,) = (tmp_path / "tape" / "lanes").glob("*.jsonl")
@@ -233,4 +242,5 @@ def test_what_a_model_may_have_read_about_is_measured_apart(tmp_path, bars, mode
 def test_a_model_of_which_nobody_said_when_its_training_ended_has_no_headline(tmp_path, lab):
     told = backtest(taped(lab, Tape.AUTO, tmp_path / "tape")).data(full=False)["hindsight"]
     assert told["headline"] is None
+    assert told["cutoffs"] == {"counting": None}
     assert told["contaminated"]["decisions"] == CLOSES

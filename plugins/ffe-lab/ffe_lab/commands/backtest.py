@@ -128,7 +128,8 @@ def _show_hindsight(told: dict[str, Any], console: Any) -> None:
         shown = {name: _percent(column[name]) for name in ("mean_net_return", "total_return")}
         console.print(
             f"{side}: {column['decisions']} decisions, {column['actions']} actions, mean net return "
-            f"{shown['mean_net_return']}; {column['days']} days, return {shown['total_return']}, {column['trades']} trades",
+            f"{shown['mean_net_return']}; {column['days']} days, return {shown['total_return']}, "
+            f"{column['trades']} trades",
             markup=False,
         )
     console.print(f"alpha decay {_percent(told['alpha_decay'])}", markup=False)
