@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import process_time
 from typing import Any, Self
 
 import numpy as np
@@ -248,6 +250,38 @@ def test_later_bars_change_nothing_before_them(lab: Lab, walk: Walk) -> None:
     whole = portfolio(frames, "sma_cross", lab=lab)
     part = portfolio({name: frame[:400] for name, frame in frames.items()}, "sma_cross", lab=lab)
     assert np.array_equal(part.equity, whole.equity[: len(part.equity)])
+
+
+NAMES = tuple(f"{name}USD" for name in "BTC ETH SOL ADA XRP LTC BCH ETC".split())
+
+
+def crossing(lab: Lab, frames: Mapping[str, pd.DataFrame], count: int) -> Portfolio:
+    chosen = {name: frames[name] for name in NAMES[:count]}
+    return portfolio(chosen, "sma_cross", sharing=Sharing(stop=0.0), compiled=True, lab=lab)
+
+
+def test_memory_grows_with_the_assets_and_no_faster(lab: Lab, walk: Walk) -> None:
+    frames = {name: walk(4000, seed=place) for place, name in enumerate(NAMES)}
+    peaks = []
+    for count in (2, 2, 8):
+        tracemalloc.start()
+        crossing(lab, frames, count)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] <= 4.2 * peaks[1]
+
+
+@pytest.mark.slow
+def test_time_grows_with_the_assets_and_no_faster(lab: Lab, walk: Walk) -> None:
+    frames = {name: walk(20_000, seed=place) for place, name in enumerate(NAMES)}
+    crossing(lab, frames, 2)
+    spent: dict[int, list[float]] = {2: [], 8: []}
+    for _ in range(7):
+        for count, taken in spent.items():
+            began = process_time()
+            crossing(lab, frames, count)
+            taken.append(process_time() - began)
+    assert min(spent[8]) <= 1.3 * 4 * min(spent[2])
 
 
 def test_a_portfolio_is_printed_as_json_without_what_is_no_number(lab: Lab, walk: Walk) -> None:
