@@ -57,10 +57,10 @@ def optimize(session: Session, asset: str, best_file: Path | None, history_file:
     """
     from ffe_lab.optimise import optimize_over
 
-    lab = lab_of(session)
-    market = market_from(lab, asset, options)
-    provider = provider_from(options["providers"])
     with executor_from(session, options) as executor, progress_bar(session, "trials") as progress:
+        lab = lab_of(session)
+        market = market_from(lab, asset, options)
+        provider = provider_from(options["providers"])
         made = optimize_over(
             lab, market, provider, setup_from(lab, options, market.asset.kind), space_from(options["space"]),
             trials=options["n_trials"], search=options["search"], multi_objective=options["multi_objective"],
