@@ -185,7 +185,7 @@ def sharpe_ratio(returns: Floats, kind: AssetKind, risk_free: float = 0.0) -> fl
 def sharpe_per_period(returns: Floats, rate: float = 0.0) -> float | None:
     """mean(r - rate) / std(r, ddof 1), not annualised: what ``inference`` takes. ``None`` as in ``sharpe_ratio``."""
     deviation = _deviation(returns)
-    return None if deviation is None else _finite((float(returns.mean()) - rate) / deviation)
+    return None if deviation is None else _finite((float(np.add.reduce(returns)) / len(returns) - rate) / deviation)
 
 
 def sortino_ratio(returns: Floats, rate: float, periods: int) -> float | None:
@@ -352,10 +352,15 @@ def _years(closes: Indices, begins: int | None, lag: int) -> float | None:
 
 def _deviation(values: Floats) -> float | None:
     """The sample deviation; ``None`` where there is none but what rounding makes."""
-    if len(values) < 2:
+    count = len(values)
+    if count < 2:
         return None
-    deviation = float(values.std(ddof=1))
-    return deviation if deviation > _NOISE * float(np.abs(values).max()) + _ROUNDING else None
+    # What ``values.std(ddof=1)`` does, without asking about axes and types: a sweep does it for each of its runs.
+    centred = values - np.add.reduce(values) / count
+    np.multiply(centred, centred, out=centred)
+    deviation = math.sqrt(np.add.reduce(centred) / (count - 1))
+    largest = max(float(np.maximum.reduce(values)), -float(np.minimum.reduce(values)))
+    return deviation if deviation > _NOISE * largest + _ROUNDING else None
 
 
 def _longest_run(flags: NDArray[np.bool_]) -> int:

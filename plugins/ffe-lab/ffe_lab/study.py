@@ -299,11 +299,15 @@ class Runner:
         """Per period; NaN where there is none."""
         if len(self._ends) < self.study.fewest_days:
             return np.nan
-        sampled = np.empty(len(self._ends) + 1)
-        sampled[0] = self.study.setup.initial_balance
-        np.take(equity, self._ends, out=sampled[1:])
+        sampled = self._sampled
+        # Whatever the mode, no place is out of bounds; but to raise means a copy first.
+        np.take(equity, self._ends, out=sampled[1:], mode="clip")
         found = sharpe_per_period(simple_returns(sampled), self._rate)
         return np.nan if found is None else found
+
+    @cached_property
+    def _sampled(self) -> Floats:
+        return np.full(len(self._ends) + 1, self.study.setup.initial_balance)
 
     @cached_property
     def _ends(self) -> Indices:
