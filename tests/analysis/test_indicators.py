@@ -377,3 +377,39 @@ def test_the_standard_set_equals_talib_on_real_markets(name: str, compiled: bool
 
     for column, theirs in reference(high, low, close).items():
         assert_agrees(ours[column], theirs, close, column)
+
+
+_ROW_FORMS = (
+    (indicators.sma, 1, {"period": 7}), (indicators.ema, 1, {"period": 7}), (indicators.rsi, 1, {"period": 5}),
+    (indicators.macd, 1, {"fast": 3, "slow": 7, "signal": 4}), (indicators.bollinger, 1, {"period": 6}),
+    (indicators.atr, 3, {"period": 5}), (indicators.adx, 3, {"period": 4}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("function", "inputs", "params"), _ROW_FORMS, ids=lambda one: getattr(one, "__name__", ""))
+def test_rows_of_columns_give_the_bits_of_each_column(
+    function: Callable[..., object], inputs: int, params: dict[str, int]
+) -> None:
+    close = 100 * np.exp(np.cumsum(np.random.default_rng(5).normal(0, 0.02, (5, 90)), axis=1))
+    columns = (close * 1.01, close * 0.99, close)[-inputs:]
+    made = function(*columns, compiled=True, **params)
+    tables = made if isinstance(made, tuple) else (made,)
+    for row in range(5):
+        one = function(*(column[row] for column in columns), **params)
+        for table, column in zip(tables, one if isinstance(one, tuple) else (one,), strict=True):
+            assert bits(table[row]) == bits(column)
+
+
+_LEVELS = st.lists(st.sampled_from([math.nan, -1.0, 0.0, 1.0, 2.0]), max_size=40)
+
+
+@given(first=_LEVELS, second=_LEVELS, level=st.sampled_from([0.0, 1.0]))
+def test_crossings_are_the_same_in_every_form(first: list[float], second: list[float], level: float) -> None:
+    bars = min(len(first), len(second))
+    line, other = np.array(first[:bars]), np.array(second[:bars])
+    for against in (other, level):
+        plain = indicators.crossings(line, against)
+        assert indicators.crossings(line, against, compiled=True).tolist() == plain.tolist()
+        rows = np.stack([line, line]), np.stack([other, other]) if against is other else level
+        for compiled in (False, True):
+            assert indicators.crossings(*rows, compiled=compiled).tolist() == [plain.tolist()] * 2

@@ -273,7 +273,7 @@ class Walker:
             return np.array([self._result(path) for path in range(begin, end)])
         made = np.empty((end - begin, RESULTS))
         for row in range(begin, end, _ROWS):
-            drawn = self._drawn_courses(row, min(row + _ROWS, end))
+            drawn = self.courses(row, min(row + _ROWS, end))
             outcomes = self._runner.outcomes(drawn, self._rule.actions(drawn))
             made[row - begin :][: len(outcomes)] = outcomes[:, :RESULTS]
         return made
@@ -284,7 +284,8 @@ class Walker:
         equity = done.equity
         return float(equity[-1]), drawdown(equity, self.study.setup.initial_balance).fraction, len(done.trades)
 
-    def _drawn_courses(self, begin: int, end: int) -> Courses:
+    def courses(self, begin: int, end: int) -> Courses:
+        """These paths, at most ``_ROWS``, in buffers that the next ones overwrite."""
         courses = self._courses
         if self.variation.method == "noise":
             factors = self._factors[: end - begin]

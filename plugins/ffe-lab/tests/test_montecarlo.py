@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from ffe_core import Candles, UsageError
+from ffe_core import Candles, CandleSeries, ColumnProvider, UsageError
 from ffe_core.builtin.executors import Inline, Processes
+from ffe_core.builtin.rules import RULES
 
 type Walk = Callable[..., pd.DataFrame]
 
@@ -127,6 +128,30 @@ def test_the_first_paths_are_the_same_however_many_follow(lab: Lab, walk: Walk) 
     few = monte_carlo(walk(300), "sma_cross", simulations=10, seed=1, noise_std=0.02, lab=lab, **BARE)
     many = monte_carlo(walk(300), "sma_cross", simulations=300, seed=1, noise_std=0.02, lab=lab, **BARE)
     assert np.array_equal(many.results[:10], few.results)
+
+
+@pytest.mark.parametrize("rule", [one for one in RULES if isinstance(one, ColumnProvider)], ids=lambda one: one.name)
+def test_a_rule_says_of_many_courses_what_it_says_of_each(lab: Lab, walk: Walk, rule: ColumnProvider) -> None:
+    for variation in (Variation(noise_std=0.02), Variation("bootstrap", block=5)):
+        walker = paths_of(lab, walk(300), variation, first=40)
+        said = np.broadcast_to(rule.actions(walker.courses(3, 8)), (5, 300))
+        for row in range(5):
+            alone = CandleSeries(walker.candles(3 + row))
+            assert np.array_equal(said[row], rule.ask_all(alone).action)
+
+
+@pytest.mark.parametrize("account", [{"stop": 0.02, "target": 0.03}, {"leverage": 3.0, "allow_short": True}])
+@pytest.mark.parametrize("variation", [Variation(noise_std=0.02, seed=1), Variation("bootstrap", block=5, seed=1)])
+def test_paths_run_together_come_out_as_each_alone(
+    lab: Lab, walk: Walk, variation: Variation, account: dict[str, Any]
+) -> None:
+    setup = {**BARE, **account}
+    how = {"method": variation.method, "noise_std": variation.noise_std, "block": variation.block, "seed": 1}
+    made = monte_carlo(walk(300), "macd", simulations=40, lab=lab, **setup, **how)
+    walker = paths_of(lab, walk(300), variation)
+    for path in (0, 31, 32, 39):
+        metrics = backtest(walker.candles(path), "macd", lab=lab, **{**setup, "asset": None}).metrics
+        assert made.results[path].tolist() == [metrics.final_value, metrics.max_drawdown, metrics.total_trades]
 
 
 def test_a_path_is_a_backtest_of_its_bars(lab: Lab, walk: Walk) -> None:
