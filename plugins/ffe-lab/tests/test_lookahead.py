@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from ffe_lab.lab import Lab
 from ffe_lab.lookahead import first_difference, lookahead
-from ffe_lab.market import candles_of, longer
+from ffe_lab.market import Market, candles_of, longer
 from ffe_lab.standin import BTC, Bars, Counting, bench
 
-from ffe_core import Signals, Timeframe
+from ffe_core import Briefing, Candles, Opinion, Signals, Timeframe
 from ffe_core.plugins.guard import Guard
 from ffe_core.plugins.registry import Loaded
+
+type Walk = Callable[..., pd.DataFrame]
 
 START, END = datetime(2022, 2, 1, tzinfo=UTC), datetime(2022, 2, 3, tzinfo=UTC)
 
@@ -27,13 +34,13 @@ class Peeking:
     model: str = "rule:peeking"
     local: bool = True
 
-    def with_params(self, **params):
+    def with_params(self, **params: Any) -> Peeking:
         return replace(self, **params)
 
-    def ask(self, briefing, *, timeout):
+    def ask(self, briefing: Briefing, *, timeout: float) -> Opinion:
         raise NotImplementedError
 
-    def ask_all(self, series):
+    def ask_all(self, series: Any) -> Signals:
         close = np.array(series.candles.close)
         place = np.clip(np.arange(len(close)) + self.ahead, 0, len(close) - 1)
         later, earlier = close[place], close[np.clip(place - 1, 0, None)]
@@ -42,29 +49,28 @@ class Peeking:
 
 
 @pytest.fixture
-def bars(walk):
+def bars(walk: Walk) -> Bars:
     series = candles_of(walk(900), asset=BTC, source="held")
-    return Bars(
-        "held", {frame: longer(series, frame) or series for frame in (Timeframe.H1, Timeframe.H4, Timeframe.D1)}
-    )
+    longer_ones = {each: made for each in (Timeframe.H4, Timeframe.D1) if (made := longer(series, each))}
+    return Bars("held", {Timeframe.H1: series, **longer_ones})
 
 
 @pytest.fixture
-def model():
+def model() -> Counting:
     return Counting()
 
 
 @pytest.fixture
-def lab(tmp_path, bars, model):
+def lab(tmp_path: Path, bars: Bars, model: Counting) -> Lab:
     return bench(tmp_path / "home", bars, model)
 
 
 @pytest.fixture
-def market(lab):
+def market(lab: Lab) -> Market:
     return lab.market(BTC, start=START, end=END)
 
 
-def test_a_rule_that_peeks_one_bar_is_caught(lab, market):
+def test_a_rule_that_peeks_one_bar_is_caught(lab: Lab, market: Market) -> None:
     found = lookahead(lab, market, {"peeking": Peeking(1)}, samples=20)
     assert {leak.how for leak in found.leaks} == {"later bars removed", "later bars times ten"}
     assert {leak.field for leak in found.leaks} == {"action"}
@@ -72,7 +78,7 @@ def test_a_rule_that_peeks_one_bar_is_caught(lab, market):
     assert not lookahead(lab, market, {"honest": Peeking(0)}, samples=20).leaks
 
 
-def test_no_rule_of_ffe_knows_its_future(lab, market):
+def test_no_rule_of_ffe_knows_its_future(lab: Lab, market: Market) -> None:
     registry = lab.engine.registry
     rules = {name: registry.provider(name) for name in registry.providers if name != "counting"}
     found = lookahead(lab, market, {name: one for name, one in rules.items() if hasattr(one, "ask_all")}, samples=4)
@@ -80,14 +86,18 @@ def test_no_rule_of_ffe_knows_its_future(lab, market):
     assert not found.leaks
 
 
-def test_what_is_asked_of_a_model_knows_no_later_bar_and_asking_nobody_shows_it(lab, market, model):
+def test_what_is_asked_of_a_model_knows_no_later_bar_and_asking_nobody_shows_it(
+    lab: Lab, market: Market, model: Counting
+) -> None:
     found = lookahead(lab, market, {"counting": model}, samples=3)
     assert not found.leaks
     assert not model.asked
 
 
-def test_an_indicator_that_looks_behind_the_bars_it_was_handed_is_caught(lab, market, model):
-    def peek(candles):
+def test_an_indicator_that_looks_behind_the_bars_it_was_handed_is_caught(
+    lab: Lab, market: Market, model: Counting
+) -> None:
+    def peek(candles: Candles) -> dict[str, float]:
         whole = np.frombuffer(candles.close.obj, np.float64)
         place = int(np.flatnonzero(whole == candles.close[-1])[0])
         return {"next": float(whole[min(place + 1, len(whole) - 1)])}
@@ -98,7 +108,7 @@ def test_an_indicator_that_looks_behind_the_bars_it_was_handed_is_caught(lab, ma
     assert found.data()["clean"] is False
 
 
-def test_the_same_seed_samples_the_same_closes(lab, market):
+def test_the_same_seed_samples_the_same_closes(lab: Lab, market: Market) -> None:
     panel = {"honest": Peeking(0)}
     assert lookahead(lab, market, panel, samples=5) == lookahead(lab, market, panel, samples=5)
     assert (
@@ -115,5 +125,5 @@ def test_the_same_seed_samples_the_same_closes(lab, market):
         ({"a": [1]}, {"a": [1, 2]}, ("a", "[1]", "[1, 2]")),
     ],
 )
-def test_the_first_difference_is_named(one, other, found):
+def test_the_first_difference_is_named(one: Any, other: Any, found: Any) -> None:
     assert first_difference(one, other) == found

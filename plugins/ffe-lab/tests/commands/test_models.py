@@ -6,6 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,17 +16,19 @@ from ffe_ollama.standin import MODEL, OllamaStandIn
 
 from ffe_core.cli import main
 
+type Ffe = Callable[..., tuple[int, str, str]]
+
 SPAN = ("BTCUSD", "--start", "2025-03-01", "--end", "2025-03-01")
 
 
 @pytest.fixture
-def server():
+def server() -> Iterator[OllamaStandIn]:
     with OllamaStandIn() as standing:
         yield standing
 
 
 @pytest.fixture
-def variables(ffe_home, server):
+def variables(ffe_home: Path, server: OllamaStandIn) -> dict[str, str]:
     return {
         "FFE_HOME": str(ffe_home),
         "FFE_PLUGINS": "lab,ollama",
@@ -33,18 +38,19 @@ def variables(ffe_home, server):
 
 
 @pytest.fixture
-def ffe(variables, monkeypatch, capfd):
-    def ran(*arguments):
+def ffe(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Ffe:
+    def ran(*arguments: str) -> tuple[int, str, str]:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         capfd.readouterr()
         code = main([*arguments])
-        return code, *capfd.readouterr()
+        out, err = capfd.readouterr()
+        return code, out, err
 
     return ran
 
 
-def test_a_model_is_not_asked_without_a_tape(ffe, server):
+def test_a_model_is_not_asked_without_a_tape(ffe: Ffe, server: OllamaStandIn) -> None:
     code, _, err = ffe("backtest", *SPAN, "--provider", "ollama", "--fast")
     assert code == 2
     assert "--cassette auto keeps them" in err
@@ -54,10 +60,12 @@ def test_a_model_is_not_asked_without_a_tape(ffe, server):
     assert not server.chats
 
 
-def test_a_second_backtest_in_another_process_asks_nobody_and_prints_the_same_bytes(variables, server):
+def test_a_second_backtest_in_another_process_asks_nobody_and_prints_the_same_bytes(
+    variables: dict[str, str], server: OllamaStandIn
+) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("FFE_", "OLLAMA_"))}
 
-    def ran(tape):
+    def ran(tape: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "ffe_core.cli", "backtest", *SPAN, "--provider", "ollama", "--json", "--fast"]
         return subprocess.run(
             [*command, "--cassette", tape], env=environment | variables, capture_output=True, text=True, check=False
@@ -75,7 +83,7 @@ def test_a_second_backtest_in_another_process_asks_nobody_and_prints_the_same_by
     assert "24 of 24 decisions are of times that a model may have read about" in first.stderr
 
 
-def test_nobody_is_asked_beyond_the_budget(ffe, variables, server):
+def test_nobody_is_asked_beyond_the_budget(ffe: Ffe, variables: dict[str, str], server: OllamaStandIn) -> None:
     row = {"model": MODEL, "from": "2020-01-01", "input_usd_per_million": 1000, "output_usd_per_million": 1000}
     variables["FFE_AI__PRICES"] = json.dumps([row])
     code, _, err = ffe(
@@ -86,7 +94,7 @@ def test_nobody_is_asked_beyond_the_budget(ffe, variables, server):
     assert not server.chats
 
 
-def test_no_leak_is_exit_0_and_asks_nobody(ffe, server):
+def test_no_leak_is_exit_0_and_asks_nobody(ffe: Ffe, server: OllamaStandIn) -> None:
     code, out, _ = ffe(
         "lookahead", *SPAN, "--provider", "ollama", "--provider", "sma_cross", "--samples", "2", "--json"
     )
@@ -96,11 +104,11 @@ def test_no_leak_is_exit_0_and_asks_nobody(ffe, server):
     assert not server.chats
 
 
-def test_a_leak_is_exit_6_and_says_where(ffe, monkeypatch):
+def test_a_leak_is_exit_6_and_says_where(ffe: Ffe, monkeypatch: pytest.MonkeyPatch) -> None:
     from ffe_core import Signals
     from ffe_core.builtin.rules.crossings import SmaCross
 
-    def peeks(self, series):
+    def peeks(self: SmaCross, series: Any) -> Signals:
         close = np.array(series.candles.close)
         later = np.append(close[1:], close[-1])
         return Signals(np.where(later > close, 1, -1).astype(np.int8), np.full(len(close), 70, np.int8))
@@ -112,7 +120,7 @@ def test_a_leak_is_exit_6_and_says_where(ffe, monkeypatch):
     assert "action is -1, and 1 where the future is known" in out
 
 
-def test_rules_are_compared_and_each_risk_rule_is_left_out(ffe):
+def test_rules_are_compared_and_each_risk_rule_is_left_out(ffe: Ffe) -> None:
     code, out, _ = ffe("compare", "BTCUSD", "--start", "2025-03-01", "--end", "2025-03-20", "--by", "rule", "--json",
                        "--provider", "sma_cross")  # fmt: skip
     assert code == 0
@@ -121,7 +129,7 @@ def test_rules_are_compared_and_each_risk_rule_is_left_out(ffe):
 
 
 @pytest.fixture
-def results(tmp_path):
+def results(tmp_path: Path) -> list[str]:
     """Two runs of 40 days, the second a mirror of the first."""
     paths = []
     for number, sign in enumerate((1, -1)):
@@ -136,7 +144,7 @@ def results(tmp_path):
     return paths
 
 
-def test_the_probability_of_overfitting_is_had_from_files(ffe, results):
+def test_the_probability_of_overfitting_is_had_from_files(ffe: Ffe, results: list[str]) -> None:
     code, out, _ = ffe("pbo", *results, "--blocks", "4", "--json")
     told = json.loads(out)["data"]
     assert code == 0
@@ -153,9 +161,9 @@ def test_the_probability_of_overfitting_is_had_from_files(ffe, results):
         ("{}", ("--blocks", "4"), "result 1 is no backtest of ffe"),
     ],
 )
-def test_what_makes_no_choice_is_refused_in_one_line(ffe, results, spoil, arguments, said):
-    from pathlib import Path
-
+def test_what_makes_no_choice_is_refused_in_one_line(
+    ffe: Ffe, results: list[str], spoil: str | None, arguments: tuple[str, ...], said: str
+) -> None:
     if spoil is not None:
         Path(results[0]).write_text(spoil)
     code, out, err = ffe("pbo", *results, *arguments)
@@ -165,7 +173,7 @@ def test_what_makes_no_choice_is_refused_in_one_line(ffe, results, spoil, argume
     assert err.count("\n") == 1
 
 
-def test_one_backtest_alone_is_no_choice(ffe, results, tmp_path):
+def test_one_backtest_alone_is_no_choice(ffe: Ffe, results: list[str], tmp_path: Path) -> None:
     for files in (results[:1], [str(tmp_path / "missing.json")]):
         code, _, err = ffe("pbo", *files)
         assert code in (1, 2)
