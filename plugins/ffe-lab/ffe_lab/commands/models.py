@@ -45,19 +45,22 @@ def with_models(session: Session, lab: Lab, options: Mapping[str, Any]) -> Itera
     Inside, a bar on the terminal shows how far it is, and an interruption says how to go on.
     Raises ``UsageError`` for models without a tape.
     """
-    from ffe_core.ai.cassette import Tape
-    from ffe_core.errors import UsageError
-    from ffe_lab.interview import Interview, models_of, no_tape
+    from ffe_core import UsageError, VectorProvider
 
     tape, folder = options["cassette"], options["cassette_dir"]
     if tape == "off" and folder is not None:
         raise UsageError("--cassette-dir without --cassette", hint="say record, replay or auto")
-    models = models_of(lab.panel(options["providers"]))
+    panel = lab.panel(options["providers"])
+    models = [name for name, provider in panel.items() if not isinstance(provider, VectorProvider)]
     if not models:
         yield lab
         return
+    # What asks models is not loaded for rules, whose whole run takes a moment.
+    from ffe_core.ai.cassette import Tape
+    from ffe_lab.interview import Interview, no_tape
+
     if tape == "off" and not options["live_ai"]:
-        raise no_tape(next(iter(models)))
+        raise no_tape(models[0])
     made = on_timeframe(lab, options.get("timeframe"))
     if options["budget_usd"] is not None:
         made.engine.answers.budget_usd = options["budget_usd"]
