@@ -14,6 +14,8 @@ ZERO = Decimal(0)
 #: kinds of ledger entries; ``WATCHED`` says up to when a protection was held against bars
 DEPOSIT, TRADE, FEE, PROTECTION, WATCHED = "deposit", "trade", "fee", "protection", "watched"
 PRICE_STEP = Decimal("0.00000001")
+#: what a fill is rounded to: a coin at 0.00001 keeps seven digits of the slippage, a pair near 1 all that a float has
+FILL_STEP = Decimal("0.000000000001")
 #: digits enough that no product or sum of real amounts is ever rounded
 EXACT = 80
 

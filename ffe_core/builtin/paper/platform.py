@@ -35,6 +35,7 @@ from ffe_core.builtin.paper.account import (
     DEPOSIT,
     EXACT,
     FEE,
+    FILL_STEP,
     PRICE_STEP,
     PROTECTION,
     TRADE,
@@ -96,7 +97,7 @@ class PaperPlatform:
         return Position(
             asset=holding.asset,
             quantity=holding.quantity,
-            entry_price=holding.entry.quantize(PRICE_STEP, ROUND_HALF_EVEN),
+            entry_price=holding.entry.quantize(FILL_STEP, ROUND_HALF_EVEN),
             price=self.marks.get(holding.asset.symbol, holding.entry),
             opened_at=holding.opened_at,
             stop_price=stop,
@@ -357,7 +358,7 @@ class PaperPlatform:
     def _movement(
         self, asset: Asset, quantity: Decimal, price: Decimal, at: datetime, order_id: str, currency: str
     ) -> LedgerEntry:
-        price = price.quantize(PRICE_STEP, ROUND_HALF_EVEN)
+        price = price.quantize(FILL_STEP, ROUND_HALF_EVEN)
         with localcontext(prec=EXACT):
             return LedgerEntry(
                 at=at,
