@@ -291,10 +291,7 @@ class Walker:
             factors = self._factors[: end - begin]
             for row, path in enumerate(range(begin, end)):
                 self._draws.of(path).standard_normal(out=factors[row])
-            # Operation by operation what ``paths.move_bars`` does.
-            factors *= self.variation.noise_std
-            factors += 1.0
-            np.maximum(factors, paths.LEAST_FACTOR, out=factors)
+            self._kernels["factors_of"](self.variation.noise_std, factors)
             courses.move(factors)
         else:
             for row, path in enumerate(range(begin, end)):

@@ -13,6 +13,15 @@ LEAST_FACTOR = 0.01
 SMALLEST, LARGEST = 1e-9, 1e15
 
 
+def factors_of(noise: float, drawn: Table) -> None:
+    """Draws become the factors that ``move_bars`` makes of them."""
+    for k in range(len(drawn)):
+        row = drawn[k]
+        for i in range(len(row)):
+            factor = 1.0 + noise * row[i]
+            row[i] = LEAST_FACTOR if factor < LEAST_FACTOR else factor
+
+
 def move_bars(first: int, noise: float, normal: Floats, bars: Table, path: Table) -> None:
     """Each bar from ``first`` on times 1 + ``noise`` x its draw: one factor for a whole bar keeps it valid."""
     for i in range(len(normal)):

@@ -146,7 +146,12 @@ def test_paths_run_together_come_out_as_each_alone(
     lab: Lab, walk: Walk, variation: Variation, account: dict[str, Any]
 ) -> None:
     setup = {**BARE, **account}
-    how = {"method": variation.method, "noise_std": variation.noise_std, "block": variation.block, "seed": 1}
+    how: dict[str, Any] = {
+        "method": variation.method,
+        "noise_std": variation.noise_std,
+        "block": variation.block,
+        "seed": 1,
+    }
     made = monte_carlo(walk(300), "macd", simulations=40, lab=lab, **setup, **how)
     walker = paths_of(lab, walk(300), variation)
     for path in (0, 31, 32, 39):
