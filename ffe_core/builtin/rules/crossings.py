@@ -125,6 +125,8 @@ _WORDS = {Action.BUY: "crossed upwards", Action.SELL: "crossed downwards", Actio
 def _events(action: NDArray[np.int8], warm_up: int) -> Signals:
     import numpy as np
 
-    confidence = np.where(action, np.int8(SURE), np.int8(IDLE))
+    # Bytes all the way, which is quicker than a choice between two values.
+    confidence = (action != 0).view(np.int8) * np.int8(SURE - IDLE)
+    confidence += np.int8(IDLE)
     confidence[:warm_up] = 0
     return signals_of(action, confidence)
