@@ -56,6 +56,8 @@ def main() -> int:
         write_csv(file, bars)
         environment = {**os.environ, "FFE_HOME": str(Path(folder) / "home"), "FFE_PLUGINS__FILES__PATH": str(candles)}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        # What somebody has who installed the core and the lab.
+        environment["FFE_PLUGINS"] = "lab"
         ffe = [str(Path(sys.executable).with_name("ffe")), "backtest", "BTCUSD"]
         ffe += "--source files --provider sma_cross --json".split()
         commands = {

@@ -131,8 +131,7 @@ class Backtest:
             made["baselines"] = self.baselines()
         made["trades"] = self.trade_rows()
         made["equity"] = [
-            {"time": iso(from_ms(at)), "value": value}
-            for at, value in zip(self.closes.tolist(), self.equity.tolist(), strict=True)
+            {"time": at, "value": value} for at, value in zip(isos(self.closes), self.equity.tolist(), strict=True)
         ]
         made["refused"] = self.refusals()
         if full:
@@ -378,6 +377,14 @@ def configuration(made: Backtest) -> str:
     """What the trial ledger knows a run by: everything that could have changed its result but the data."""
     held = {"provider": made.provider, "params": dict(made.params), "setup": repr(made.setup)}
     return digest_of({**held, "timeframe": made.market.timeframe.value})
+
+
+def isos(times: Indices) -> list[str]:
+    """``iso`` of whole seconds in epoch milliseconds, all at once; of other instants one by one."""
+    if (times % 1000).any():
+        return [iso(from_ms(at)) for at in times.tolist()]
+    texts: list[str] = np.datetime_as_string((times // 1000).view("M8[s]")).tolist()
+    return [f"{text}Z" for text in texts]
 
 
 def money(value: float) -> str:
