@@ -182,7 +182,8 @@ def test_explain_tells_type_default_meaning_value_origin_and_variable(ffe: Ffe, 
 
 def test_explain_of_a_section_tells_all_its_keys(ffe: Ffe) -> None:
     data = ffe("config", "explain", "costs", "--json").data
-    assert [entry["key"] for entry in data["keys"]] == ["costs.fee", "costs.slippage", "costs.commission"]
+    names = [entry["key"] for entry in data["keys"]]
+    assert names == ["costs.profile", "costs.fee", "costs.slippage", "costs.commission"]
 
 
 def test_explain_knows_plugins_and_names_within_mappings(ffe: Ffe, folder: Path) -> None:

@@ -239,7 +239,7 @@ def test_what_the_service_turns_away_is_refused(venue: Venue, status: int) -> No
 UNCLEAR: dict[str, Callable[[Canned], Canned]] = {
     "reset": lambda answer: replace(answer, reset=True),
     "cut": lambda answer: replace(answer, cut=20),
-    "slow": lambda answer: replace(answer, delay=3.0),
+    "slow": lambda answer: replace(answer, delay=4.0),
     "429": lambda _: Canned({"errorMessage": "too many"}, 429),
     "500": lambda _: Canned({"errorMessage": "oops"}, 500),
     "502": lambda _: Canned(b"<html>bad gateway</html>", 502, {"Content-Type": "text/html"}),
@@ -263,7 +263,7 @@ def test_an_unclear_answer_is_unknown_sent_once_and_found_by_the_log(
     caplog.set_level("DEBUG")
     order = venue.order()
     venue.server.faults.append(Fault("POST", UNCLEAR[unclear], acts))
-    platform = venue.fresh(timeout=1.0)
+    platform = venue.fresh(timeout=2.5)
     with pytest.raises(Unknown) as caught:
         platform.submit(order)
     assert len(venue.server.asked("POST")) == 1
