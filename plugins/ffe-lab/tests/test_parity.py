@@ -142,7 +142,9 @@ CASES = [
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("name", "start", "providers"), CASES, ids=[case[0] for case in CASES])
-def test_a_backtest_does_what_the_engine_does(tmp_path, real_data, name, start, providers):
+def test_a_backtest_does_what_the_engine_does(
+    tmp_path: Path, real_data: Path, name: str, start: datetime, providers: tuple[str, ...]
+) -> None:
     candles = real(real_data, name)
     first = bisect_left(candles.time, to_ms(start))
     end = first + BARS
