@@ -51,7 +51,7 @@ def make_environment(folder: Path) -> list[str]:
     base = next(filter(runs, candidates()), None)
     if base is None:
         pytest.skip(f"service: no Python {OTHER} is installed (looked on PATH and among pyenv's versions)")
-    subprocess.run([base, "-m", "venv", folder], check=True, timeout=60)
+    subprocess.run([base, "-m", "venv", folder], check=True, timeout=180)
     return [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
 
 
@@ -61,7 +61,7 @@ def other_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("other") / "venv"
     ours = [str(ROOT), str(ROOT / "plugins" / "ffe-ollama")]
     command = [*make_environment(folder), "--constraint", str(ROOT / "constraints.txt"), *ours]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     if done.returncode:
         pytest.skip(f"service: ffe cannot be installed on Python {OTHER}: {done.stderr.strip()[-500:]}")
     return folder / "bin" / "python"
