@@ -213,7 +213,7 @@ def panel(market_data: Path, tmp_path: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_day_of_a_panel_is_asked_once_and_replayed_by_each_python_with_the_network_unplugged(
     other_python: Path, tmp_path: Path, panel: dict[str, str]
 ) -> None:
