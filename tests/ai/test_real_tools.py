@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from ffe_core import AIProvider, CheckedProvider, PluginContext, ProviderFailed
 from ffe_core.testing import make_briefing, make_context
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 #: the releases that the plugins were made for
 PACKAGES = {

@@ -247,7 +247,7 @@ def test_a_killed_analysis_leaves_a_chain_that_verifies(ffe, home):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_a_hundred_analyses_killed_at_random_points_leave_a_chain_that_verifies(ffe, home):
     kill_somewhere(home, runs=100, longest=2.5, seed=2)
     report = ffe("history", "verify", "--json")

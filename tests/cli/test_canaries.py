@@ -103,7 +103,7 @@ def planted(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("platform", "forms"),
     [("paper", ("--json", "-v")), ("paper", ("-v", "--json")), ("coinbase", ("-v",)), ("oanda", ("--json",))],

@@ -97,7 +97,7 @@ def test_a_decision_knows_nothing_that_came_after_it(frames, home):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_a_thousand_random_cuts_change_no_decision(frames, home):
     check(frames, number=1000, seed=2)
 

@@ -57,7 +57,7 @@ def test_a_decision_on_real_candles_is_the_same_without_the_years_that_follow(re
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_at_many_instants_what_follows_in_real_files_changes_no_decision(real, market_data, tmp_path, home):
     check(real, market_data, tmp_path, number=150, seed=2)
 

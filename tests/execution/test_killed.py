@@ -29,12 +29,12 @@ def test_a_round_without_a_death_is_in_and_out_again(killing: Killing) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_killed_once_at_every_named_step(killing: Killing) -> None:
     kill_at_every_step(killing)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_killed_at_forty_random_points(killing: Killing) -> None:
     kill_at_random_points(killing, 40, seed=3)

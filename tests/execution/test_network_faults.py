@@ -26,7 +26,7 @@ def test_an_order_whose_answer_is_reset_ends_as_the_exchange_has_it(trouble: Tro
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("fault", Fault)
 def test_every_fault_at_every_order_of_a_round(trouble: Trouble, fault: Fault) -> None:
     for call in range(ORDERS):

@@ -77,7 +77,7 @@ def test_a_writer_that_is_killed_leaves_a_chain_that_verifies(database: Database
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_a_hundred_writers_that_are_killed_leave_a_chain_that_verifies(database: Database) -> None:
     kill_at_random_moments(database, kills=100)
 

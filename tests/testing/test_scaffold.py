@@ -73,7 +73,7 @@ def test_every_kind_passes_the_conformance_check(kind: str, tmp_path: Path, monk
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_every_kind_passes_ruff_mypy_and_its_own_tests(tmp_path: Path) -> None:
     site = tmp_path / "site"
     projects = [write_project(f"a{kind}", kind, tmp_path) for kind in KINDS]

@@ -115,7 +115,7 @@ def real_model(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_a_real_small_model_answers_an_opinion_of_the_right_shape(real_model: str, analyze: Analyze) -> None:
     asked = {
         "OLLAMA_HOST": real_model,
