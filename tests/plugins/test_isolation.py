@@ -194,10 +194,12 @@ def ffe_brief(request):
 def test_a_fault_costs_one_answer_and_the_next_one_is_sound(
     isolated: Callable[..., Registry], fault: str, why: str
 ) -> None:
-    registry = isolated(FAULTS.format(fault=fault), deadline=0.3)
+    # Only who hangs has to be waited for; who dies may take a while to do so on a busy machine.
+    hangs = fault.startswith("while")
+    registry = isolated(FAULTS.format(fault=fault), deadline=0.3 if hangs else 10.0)
     provider, briefing = registry.provider("oracle"), make_briefing()
     with pytest.raises(ProviderFailed) as failed:
-        provider.ask(replace(briefing, horizon=13), timeout=0.1)
+        provider.ask(replace(briefing, horizon=13), timeout=0.1 if hangs else 10.0)
     assert failed.value.message.startswith(f"plugin acme: provider oracle: ask: {why}")
     assert provider.ask(briefing, timeout=5).confidence == 50
     assert registry.notes(replace(REQUEST, horizon=13)) == ()
