@@ -35,8 +35,9 @@ TERMINAL_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TTY_COMPATIBLE", "T
 
 #: what a secret of a test has in it: wherever that turns up but where it was put, it has leaked
 CANARY = "canary"
-#: where tests put secrets: settings, key files, and plugins that a test writes
-PUT_INTO = (".env*", "config*.yaml", "*key*.json", "*.pem", "*.py", "*.pyc")
+#: where tests put secrets: settings, key files, and plugins that a test writes. Scripts are what a vendor's tool
+#: unpacks of itself; ffe writes none, and theirs use the word for something else.
+PUT_INTO = (".env*", "config*.yaml", "*key*.json", "*.pem", "*.py", "*.pyc", "*.js")
 
 ON_CI = os.environ.get("CI", "").lower() in ("1", "true")
 

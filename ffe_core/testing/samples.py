@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -305,7 +306,8 @@ def make_risk_context(proposal: Proposal | None = None, **changes: Any) -> RiskC
         peak_equity=before.equity,
         day_start_equity=before.equity,
         closed_trades=(),
-        settings=RISK_SETTINGS,
+        # A rule that writes into what it is shown must not be heard of in the next test.
+        settings=deepcopy(RISK_SETTINGS),
     )
     return replace(neutral, **changes)
 
