@@ -91,8 +91,7 @@ def compare(rows: int, rounds: int, slow_rounds: int) -> bool:
     tables = [pd.DataFrame(bars._asdict()) for bars in frames]
     # A frame's columns are dropped before the next frame, as a pulse does, so that no peer measures fresh memory only.
     peers: dict[str, Callable[[], object]] = {
-        "ffe compiled": lambda: indicators.standard_sets(frames, compiled=True),
-        "ffe compiled, one thread": lambda: each(frames, lambda bars: indicators.standard_set(bars, compiled=True)),
+        "ffe compiled": lambda: each(frames, lambda bars: indicators.standard_set(bars, compiled=True)),
         "TA-Lib": lambda: each(frames, by_talib),
         "ffe plain": lambda: each(frames, indicators.standard_set),
         "pandas-ta (talib=False)": lambda: each(tables, lambda table: by_pandas_ta(pandas_ta, table)),

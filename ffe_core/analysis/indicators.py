@@ -21,9 +21,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from types import FunctionType, SimpleNamespace
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
 #: closes that one step of the standard set looks back on
 _LOOKBACK = 50
 _CAPACITY = 1024
-#: rows in all from which threads gain more than they cost, over a millisecond of work
-THREADS_PAY_FROM = 50_000
 
 
 class Floats(Protocol):
@@ -187,21 +184,6 @@ def standard_set(bars: Bars, *, compiled: bool = False) -> Standard:
 
     scratch = np.empty((batches.SCRATCH, batches.BLOCK))
     return Standard(*_run("standard_blocks", columns, (scratch,), len(Standard._fields), compiled))
-
-
-def standard_sets(many: Sequence[Bars], *, compiled: bool = False) -> list[Standard]:
-    """``standard_set`` of each, in order and to the same bits.
-
-    Compiled kernels let go of the interpreter, so long series are shared out over the processor's cores; for short
-    ones starting the threads would cost more than the work.
-    """
-    rows = sum(len(bars.close) for bars in many)
-    if not compiled or rows < THREADS_PAY_FROM or len(many) < 2:
-        return [standard_set(bars, compiled=compiled) for bars in many]
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(max_workers=min(len(many), os.cpu_count() or 1)) as pool:
-        return list(pool.map(lambda bars: standard_set(bars, compiled=True), many))
 
 
 class StandardState:
