@@ -28,7 +28,7 @@ from ffe_core.domain.clock import iso
 from ffe_core.domain.codec import plain
 from ffe_core.store import Batch, Database, Store
 from ffe_core.store.chain import verify
-from ffe_core.store.repository import link
+from ffe_core.store.rows import link
 from ffe_core.store.tables import decisions
 from ffe_core.testing.samples import make_briefing
 

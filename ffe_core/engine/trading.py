@@ -33,7 +33,7 @@ from ffe_core.engine.decide import DecisionInputs, risk_context
 from ffe_core.engine.marking import mark_at_quote, marked_if_possible, price_now, show_bars
 from ffe_core.engine.plans import Change, Executed, Plan, changed, levels, side_of
 from ffe_core.engine.refusals import refuse_late_entry, refuse_what_cannot_be_acted_on
-from ffe_core.engine.venues import answering, held_at
+from ffe_core.engine.venues import Venue, answering, held_at
 from ffe_core.errors import FfeError, PlatformError, Refused, SafetyRefusal, SettingsError, UsageError
 from ffe_core.execution.clearing import PATIENCE, clear, standing, take_back, without_stop
 from ffe_core.execution.journal import DOUBTFUL, Journal, client_order_id
@@ -51,18 +51,6 @@ if TYPE_CHECKING:
     from ffe_core.engine import Engine
 
 PROTECT = "protect"
-
-
-@dataclass(slots=True)
-class Venue:
-    """Where orders go, and whose account it is."""
-
-    platform: Platform
-    key: LedgerKey
-    reconciler: Reconciler
-    portfolio: Portfolio
-    #: what it could not be told of its market, a line each
-    untold: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -11,13 +11,27 @@ from ffe_core.execution.router import UNIFIED, Router
 
 if TYPE_CHECKING:
     from ffe_core.domain.assets import Asset
-    from ffe_core.domain.trading import Order, Position
+    from ffe_core.domain.ledger import LedgerKey
+    from ffe_core.domain.trading import Order, Portfolio, Position
     from ffe_core.engine.answers import Answers
+    from ffe_core.execution.reconcile import Reconciler
     from ffe_core.net.breaker import CircuitBreaker
     from ffe_core.ports import Platform
 
 PAPER = "paper"
 PAPER_SYNTHETIC = "paper_synthetic"
+
+
+@dataclass(slots=True)
+class Venue:
+    """Where orders go, and whose account it is."""
+
+    platform: Platform
+    key: LedgerKey
+    reconciler: Reconciler
+    portfolio: Portfolio
+    #: what it could not be told of its market, a line each
+    untold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from ffe_core.store.repository import Store, columns_of, record_hash
+from ffe_core.store.repository import Store
+from ffe_core.store.rows import columns_of, record_hash
 from ffe_core.store.tables import GENESIS, chain_head, checkpoints, decisions
 
 _PAGE = 500

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, Text, func, insert
 
 from ffe_core.errors import StoreError, UsageError, VerificationFailed
 from ffe_core.store.database import Database
-from ffe_core.store.repository import spelled
+from ffe_core.store.rows import spelled
 from ffe_core.store.tables import COPIED, chain_head
 
 _PAGE = 1000

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, select, update
 
-from ffe_core.domain.clock import require_utc
 from ffe_core.errors import SafetyRefusal, StoreError, UsageError
 from ffe_core.store.database import Database
 from ffe_core.store.ledger import Ledger
 from ffe_core.store.outcomes import Outcomes
 from ffe_core.store.risk import EquityMarks, Reservations, StateLog
+from ffe_core.store.rows import driver_values, link, row_of, spelled
 from ffe_core.store.tables import chain_head, checkpoints, decision_events, decisions, outcomes
-from ffe_core.store.types import time_text
 
 if TYPE_CHECKING:
     from ffe_core.domain.clock import Clock
@@ -35,7 +31,6 @@ EVENT_KINDS = ("executed", "approved", "modified")
 _BATCH = 1000
 # Whole records that are held at once where all of them are gone through.
 _PAGE = 100
-_HASHES = ("hash", "previous_hash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +160,12 @@ class Store:
 
     def append_many(self, records: Iterable[Mapping[str, Any]]) -> list[StoredDecision]:
         """Adds records in their order, all or none. Raises as ``append`` does."""
-        rows = [_row(record) for record in records]
+        rows = [row_of(record) for record in records]
         return self._write(rows, None)
 
     def prepare(self, records: Iterable[Mapping[str, Any]]) -> Batch:
         """The records' JSON and hashes, computed before ``append_prepared`` makes other writers wait."""
-        rows = [_row(record) for record in records]
+        rows = [row_of(record) for record in records]
         with self.database.reading() as connection:
             seq, head = _head(connection)
         link(rows, seq, head)
@@ -199,7 +194,7 @@ class Store:
     def _insert(self, connection: Connection, rows: list[dict[str, Any]]) -> None:
         if self.database.is_sqlite:
             # Core's statement with the driver's own values: half the time of having each of them converted.
-            connection.exec_driver_sql(self._insert_text, [_driver_values(row) for row in rows])
+            connection.exec_driver_sql(self._insert_text, [driver_values(row) for row in rows])
         else:
             connection.execute(_INSERT, rows)
 
@@ -360,77 +355,6 @@ class Store:
             connection.execute(delete(decision_events).where(decision_events.c.decision_seq <= upto))
             connection.execute(delete(decisions).where(gone))
         return removal
-
-
-# The chain's arithmetic
-
-
-def link(rows: Sequence[dict[str, Any]], seq: int, head: str) -> None:
-    """Numbers the rows and hashes each onto the one before, beginning behind ``head``."""
-    for row in rows:
-        seq += 1
-        row["seq"], row["previous_hash"] = seq, head
-        head = row["hash"] = record_hash(head, row["record"])
-
-
-def record_hash(previous_hash: str, record: str) -> str:
-    """SHA-256 over the hash before and the record's canonical JSON, in hexadecimal."""
-    return hashlib.sha256(previous_hash.encode() + record.encode()).hexdigest()
-
-
-def without_hashes(record: Mapping[str, Any]) -> dict[str, Any]:
-    decision = {name: value for name, value in record["decision"].items() if name not in _HASHES}
-    return {**{name: value for name, value in record.items() if name not in _HASHES}, "decision": decision}
-
-
-def spelled(value: Any) -> bytes:
-    """``canonical_json`` of what is plain already, without walking it once more in Python."""
-    # Imported late: the codec brings every domain class with it, which a list of decisions does without.
-    from ffe_core.domain.codec import plain
-
-    return json.dumps(
-        value, default=plain, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-    ).encode()
-
-
-def columns_of(decision: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns that repeat what the record says. Raises ``KeyError``, ``TypeError``, ``ValueError``."""
-    return {
-        "id": decision["id"],
-        "created_at": require_utc(datetime.fromisoformat(decision["created_at"])),
-        "as_of": require_utc(datetime.fromisoformat(decision["as_of"])),
-        "asset_pair": decision["asset_pair"],
-        "action": decision["action"],
-        "confidence": decision["confidence"],
-        "mode": decision["mode"],
-        "effect": decision["effect"],
-        "signal_only": decision["signal_only"],
-        "vetoed": decision["vetoed"],
-        "synthetic": decision["market"]["synthetic"],
-    }
-
-
-def _row(record: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        stripped = without_hashes(record)
-        columns = columns_of(stripped["decision"])
-        if UUID(columns["id"]).version != 4 or str(UUID(columns["id"])) != columns["id"]:
-            raise ValueError(f"id {columns['id']!r} is no UUID of version 4 in lower case")
-        text = spelled(stripped)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a decision record: {type(error).__name__} {error}") from error
-    return {**columns, "bytes": len(text), "record": text.decode()}
-
-
-def _driver_values(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """A row in the order of the table's columns, as the sqlite3 module takes it."""
-    values: tuple[Any, ...] = _in_order(
-        {**row, "created_at": time_text(row["created_at"]), "as_of": time_text(row["as_of"])}
-    )
-    return values
-
-
-_in_order = itemgetter(*decisions.columns.keys())
 
 
 # Statements
