@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from ffe_core import Asset, Candles, NoData, Timeframe, UsageError, VectorProvid
 from ffe_core.domain.clock import iso
 from ffe_lab.assumptions import assumptions
 from ffe_lab.bootstrap import Intervals, intervals
-from ffe_lab.costs import Costs
 from ffe_lab.gate import Calls
 from ffe_lab.lab import ENSEMBLE, Lab
 from ffe_lab.machine import COMPILED_PAYS_FROM
@@ -22,6 +21,7 @@ from ffe_lab.market import Market, candles_of
 from ffe_lab.metrics import Metrics, measure
 from ffe_lab.returns import Daily, MetricsBasis, daily_equity
 from ffe_lab.simulate import Rulebook, Setup, Simulation, simulate
+from ffe_lab.terms import Terms, require_known
 from ffe_lab.trades import EXIT_REASONS, NO_TRADES, Floats, Indices, Trades
 from ffe_lab.trials import Tried, digest_of
 
@@ -198,46 +198,44 @@ def backtest(
     provider: Provider = ENSEMBLE,
     *,
     params: Mapping[str, Any] | None = None,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    asset: Asset | str | None = None,
-    timeframe: Timeframe | str | None = None,
-    costs: Costs | None = None,
-    sizing: str | None = None,
-    gate: bool | None = None,
-    stop: float | str | None = None,
-    target: float | None = None,
-    initial_balance: float | None = None,
-    allow_short: bool | None = None,
-    leverage: float = 1.0,
-    seed: int = 0,
     risk_free: float | None = None,
     compiled: bool | None = None,
     trials: Tried | None = None,
     lab: Lab | None = None,
+    **terms: Unpack[Terms],
 ) -> Backtest:
     """What ``provider`` would have made of these bars.
 
     ``candles``: a DataFrame of bars indexed by the time at which they open, or ``Candles``. ``provider``: the name of a
-    rule, several names or ``"ensemble"`` for a panel, or an object of your own. Bars before ``start`` are read for
-    warm-up and never traded. What is not given comes from the settings of ``lab``, by default the user's own.
+    rule, several names or ``"ensemble"`` for a panel, or an object of your own. ``terms`` say which bars are traded,
+    those before ``start`` being read for warm-up alone, and by what account; see ``terms.Terms``. What is not given
+    comes from the settings of ``lab``, by default the user's own.
     ``compiled`` runs machine code (by default from 400,000 bars on, or where it is loaded already): same numbers.
-    Raises ``UsageError``, ``BadData``, ``NoData``.
+    Raises ``UsageError``, ``BadData``, ``NoData``, and ``TypeError`` for a keyword that there is not.
     """
     bench = lab or usual_lab()
-    market = market_of(candles, start=start, end=end, asset=asset, timeframe=timeframe, compiled=compiled)
-    setup = bench.setup(
-        costs=costs,
-        sizing=sizing,
-        gate=gate,
-        stop=stop,
-        target=target,
-        initial_balance=initial_balance,
-        allow_short=allow_short,
-        leverage=leverage,
-        seed=seed,
-    )
+    market, setup = on_terms(bench, candles, terms, compiled=compiled)
     return run(bench, market, provider, setup, params=params, risk_free=risk_free, trials=trials)
+
+
+def on_terms(
+    lab: Lab, candles: pd.DataFrame | Candles | Market, terms: Terms, *, compiled: bool | None
+) -> tuple[Market, Setup]:
+    """The market and the account of an experiment.
+
+    Raises ``TypeError`` for a keyword that is none of ``Terms``, and what ``market_of`` and ``Lab.setup`` do.
+    """
+    require_known(terms)
+    setup = lab.setup(
+        costs=terms.get("costs"), sizing=terms.get("sizing"), gate=terms.get("gate"), stop=terms.get("stop"),
+        target=terms.get("target"), initial_balance=terms.get("initial_balance"),
+        allow_short=terms.get("allow_short"), leverage=terms.get("leverage", 1.0), seed=terms.get("seed", 0),
+    )  # fmt: skip
+    market = market_of(
+        candles, start=terms.get("start"), end=terms.get("end"), asset=terms.get("asset"),
+        timeframe=terms.get("timeframe"), compiled=compiled,
+    )  # fmt: skip
+    return market, setup
 
 
 def run(

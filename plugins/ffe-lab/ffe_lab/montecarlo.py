@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import numpy as np
 
-from ffe_core import Asset, Candles, ColumnProvider, Executor, Timeframe, UsageError
+from ffe_core import Candles, ColumnProvider, Executor, UsageError
 from ffe_lab import paths
-from ffe_lab.backtest import Backtest, Provider, market_of, record, run, usual_lab
-from ffe_lab.costs import Costs
+from ffe_lab.backtest import Backtest, Provider, on_terms, record, run, usual_lab
 from ffe_lab.courses import Courses
 from ffe_lab.drawdown import drawdown
 from ffe_lab.heading import heading
@@ -22,6 +20,7 @@ from ffe_lab.machine import compiled
 from ffe_lab.market import Market, buffer_of
 from ffe_lab.spread import Arrays, Progress, known, spread, threaded
 from ffe_lab.study import Runner, Study
+from ffe_lab.terms import Terms
 from ffe_lab.trades import Floats
 
 if TYPE_CHECKING:
@@ -174,24 +173,12 @@ def monte_carlo(
     method: str = "noise",
     noise_std: float = 0.001,
     block: float = BLOCK,
-    seed: int = 0,
     params: Mapping[str, Any] | None = None,
     executor: Executor | None = None,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    asset: Asset | str | None = None,
-    timeframe: Timeframe | str | None = None,
-    costs: Costs | None = None,
-    sizing: str | None = None,
-    gate: bool | None = None,
-    stop: float | str | None = None,
-    target: float | None = None,
-    initial_balance: float | None = None,
-    allow_short: bool | None = None,
-    leverage: float = 1.0,
     risk_free: float | None = None,
     progress: Progress | None = None,
     lab: Lab | None = None,
+    **terms: Unpack[Terms],
 ) -> MonteCarlo:
     """Runs ``provider`` over ``simulations`` other courses of the same market.
 
@@ -201,13 +188,9 @@ def monte_carlo(
     ``BadData``, ``NoData``.
     """
     bench = lab or usual_lab()
-    market = market_of(candles, start=start, end=end, asset=asset, timeframe=timeframe, compiled=True)
-    setup = bench.setup(
-        costs=costs, sizing=sizing, gate=gate, stop=stop, target=target, initial_balance=initial_balance,
-        allow_short=allow_short, leverage=leverage, seed=seed,
-    )  # fmt: skip
+    market, setup = on_terms(bench, candles, terms, compiled=True)
     base = run(bench, market.as_compiled(), provider, setup, params=params, risk_free=risk_free)
-    variation = Variation(method, noise_std, block, seed)
+    variation = Variation(method, noise_std, block, terms.get("seed", 0))
     return paths_of(base, provider, variation, simulations, executor=executor, progress=progress)
 
 

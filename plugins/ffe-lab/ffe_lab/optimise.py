@@ -10,16 +10,14 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from ffe_core import Asset, Candles, Executor, NotConfigured, Timeframe, UsageError
-from ffe_lab.backtest import Backtest, Provider, market_of, name_of, record, run, usual_lab
-from ffe_lab.costs import Costs
+from ffe_core import Candles, Executor, NotConfigured, UsageError
+from ffe_lab.backtest import Backtest, Provider, name_of, on_terms, record, run, usual_lab
 from ffe_lab.heading import IN_SAMPLE, heading
 from ffe_lab.lab import ENSEMBLE, Lab
 from ffe_lab.market import Market
@@ -29,6 +27,7 @@ from ffe_lab.space import Range, Space, combinations, drawn, plain, usual_space
 from ffe_lab.spread import Progress
 from ffe_lab.study import DRAWDOWN, FINAL, ROW, SHARPE, TRADES, OneRule, Runner, Study, parted, varied
 from ffe_lab.sweep import ranked, record_trials, require, rows_of
+from ffe_lab.terms import Terms
 from ffe_lab.trades import Floats, Indices
 from ffe_lab.trials import Tried
 
@@ -197,23 +196,11 @@ def optimize(
     multi_objective: bool = False,
     params: Point | None = None,
     executor: Executor | None = None,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    asset: Asset | str | None = None,
-    timeframe: Timeframe | str | None = None,
-    costs: Costs | None = None,
-    sizing: str | None = None,
-    gate: bool | None = None,
-    initial_balance: float | None = None,
-    stop: float | str | None = None,
-    target: float | None = None,
-    allow_short: bool | None = None,
-    leverage: float = 1.0,
-    seed: int = 0,
     risk_free: float | None = None,
     timeout: float | None = None,
     progress: Progress | None = None,
     lab: Lab | None = None,
+    **terms: Unpack[Terms],
 ) -> Optimisation:
     """Looks for the parameters with the highest Sharpe ratio among ``trials`` of ``space``.
 
@@ -225,14 +212,11 @@ def optimize(
     else as in ``backtest``. Raises ``UsageError``, ``BadData``, ``NoData``, and ``NotConfigured`` without Optuna.
     """
     bench = lab or usual_lab()
-    market = market_of(candles, start=start, end=end, asset=asset, timeframe=timeframe, compiled=True)
-    setup = bench.setup(
-        costs=costs, sizing=sizing, gate=gate, stop=stop, target=target, initial_balance=initial_balance,
-        allow_short=allow_short, leverage=leverage, seed=seed,
-    )  # fmt: skip
+    market, setup = on_terms(bench, candles, terms, compiled=True)
     return optimize_over(
         bench, market, provider, setup, space, trials=trials, search=search, multi_objective=multi_objective,
-        params=params, executor=executor, seed=seed, risk_free=risk_free, timeout=timeout, progress=progress,
+        params=params, executor=executor, seed=terms.get("seed", 0), risk_free=risk_free, timeout=timeout,
+        progress=progress,
     )  # fmt: skip
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from ffe_core import Asset, Candles, Executor, Timeframe, UsageError
-from ffe_lab.backtest import Backtest, Provider, market_of, name_of, record, run, usual_lab
-from ffe_lab.costs import Costs
+from ffe_core import Candles, Executor, UsageError
+from ffe_lab.backtest import Backtest, Provider, name_of, on_terms, record, run, usual_lab
 from ffe_lab.heading import IN_SAMPLE, heading
 from ffe_lab.lab import Lab
 from ffe_lab.market import Market
@@ -22,6 +20,7 @@ from ffe_lab.simulate import Setup
 from ffe_lab.space import Space, combinations
 from ffe_lab.spread import Arrays, Progress, known, spread, threaded
 from ffe_lab.study import DRAWDOWN, FINAL, ROW, SHARPE, TRADES, OneRule, Runner, Study, parted, trial_of, varied
+from ffe_lab.terms import Terms
 from ffe_lab.trades import Floats, Indices
 from ffe_lab.trials import Span, Tried
 
@@ -142,22 +141,10 @@ def sweep(
     *,
     executor: Executor | None = None,
     rank: str = "sharpe",
-    start: datetime | None = None,
-    end: datetime | None = None,
-    asset: Asset | str | None = None,
-    timeframe: Timeframe | str | None = None,
-    costs: Costs | None = None,
-    sizing: str | None = None,
-    gate: bool | None = None,
-    stop: float | str | None = None,
-    target: float | None = None,
-    initial_balance: float | None = None,
-    allow_short: bool | None = None,
-    leverage: float = 1.0,
-    seed: int = 0,
     risk_free: float | None = None,
     progress: Progress | None = None,
     lab: Lab | None = None,
+    **terms: Unpack[Terms],
 ) -> Sweep:
     """Runs ``provider`` with every combination of ``space``, such as ``{"fast": range(5, 25), "slow": [50, 100]}``.
 
@@ -167,11 +154,7 @@ def sweep(
     in the same order. Everything else as in ``backtest``. Raises ``UsageError``, also where no combination is left.
     """
     bench = lab or usual_lab()
-    market = market_of(candles, start=start, end=end, asset=asset, timeframe=timeframe, compiled=True)
-    setup = bench.setup(
-        costs=costs, sizing=sizing, gate=gate, stop=stop, target=target, initial_balance=initial_balance,
-        allow_short=allow_short, leverage=leverage, seed=seed,
-    )  # fmt: skip
+    market, setup = on_terms(bench, candles, terms, compiled=True)
     return sweep_over(
         bench, market, provider, setup, space, executor=executor, rank=rank, risk_free=risk_free, progress=progress
     )

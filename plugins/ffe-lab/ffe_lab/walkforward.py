@@ -10,14 +10,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from ffe_core import Asset, Candles, Executor, Timeframe, UsageError, from_ms, to_ms
+from ffe_core import Candles, Executor, UsageError, from_ms, to_ms
 from ffe_core.domain.clock import iso
-from ffe_lab.backtest import Backtest, Provider, market_of, name_of, record, run, usual_lab
-from ffe_lab.costs import Costs
+from ffe_lab.backtest import Backtest, Provider, name_of, on_terms, record, run, usual_lab
 from ffe_lab.heading import IN_SAMPLE, heading
 from ffe_lab.lab import ENSEMBLE, Lab
 from ffe_lab.market import Market
@@ -28,6 +27,7 @@ from ffe_lab.space import Space, combinations, drawn, usual_space
 from ffe_lab.spread import Arrays, Progress, known, spread
 from ffe_lab.study import ROW, SHARPE, OneRule, Runner, Study, parted, trial_of, varied
 from ffe_lab.sweep import accepted, ranked, rows_of, span_of
+from ffe_lab.terms import Terms
 from ffe_lab.trades import Floats, Indices, Trades
 from ffe_lab.trials import Tried
 from ffe_lab.windows import Lengths, Severity, Window, held, lengths_of, mean, windows
@@ -215,23 +215,11 @@ def walk_forward(
     draws: int | None = None,
     params: Point | None = None,
     executor: Executor | None = None,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    asset: Asset | str | None = None,
-    timeframe: Timeframe | str | None = None,
-    costs: Costs | None = None,
-    sizing: str | None = None,
-    gate: bool | None = None,
-    stop: float | str | None = None,
-    target: float | None = None,
-    initial_balance: float | None = None,
-    allow_short: bool | None = None,
-    leverage: float = 1.0,
-    seed: int = 0,
     risk_free: float | None = None,
     trials: int | None = None,
     progress: Progress | None = None,
     lab: Lab | None = None,
+    **terms: Unpack[Terms],
 ) -> WalkForward:
     """Chooses from ``space`` on each window's training and judges the choice on its test.
 
@@ -241,11 +229,7 @@ def walk_forward(
     that is too short, ``BadData``, ``NoData``.
     """
     bench = lab or usual_lab()
-    market = market_of(candles, start=start, end=end, asset=asset, timeframe=timeframe, compiled=True)
-    setup = bench.setup(
-        costs=costs, sizing=sizing, gate=gate, stop=stop, target=target, initial_balance=initial_balance,
-        allow_short=allow_short, leverage=leverage, seed=seed,
-    )  # fmt: skip
+    market, setup = on_terms(bench, candles, terms, compiled=True)
     return walk_over(
         bench, market, provider, setup, space, ratio=ratio, lengths=lengths, draws=draws, params=params,
         executor=executor, risk_free=risk_free, trials=trials, progress=progress,

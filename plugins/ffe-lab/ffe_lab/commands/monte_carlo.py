@@ -7,19 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ffe_core.cli.session import Session, command
-from ffe_lab.commands.options import (
-    account_options,
-    executor_from,
-    lab_of,
-    maker_options,
-    market_from,
-    market_options,
-    params_for,
-    progress_bar,
-    provider_from,
-    setup_from,
-    spread_options,
-)
+from ffe_lab.commands.options import asked, executor_from, experiment_options, progress_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,8 +15,7 @@ if TYPE_CHECKING:
 
 @command("monte-carlo")
 @click.argument("asset")
-@market_options
-@maker_options
+@experiment_options
 @click.option("--simulations", type=click.IntRange(min=1), default=1000, show_default=True, help="How many paths.")
 @click.option(
     "--method", type=click.Choice(("noise", "bootstrap", "shuffle")), default="noise", show_default=True,
@@ -41,8 +28,6 @@ if TYPE_CHECKING:
 @click.option(
     "--block", type=click.FloatRange(min=1), default=24.0, show_default=True, help="Bars of a drawn block, on average."
 )
-@account_options
-@spread_options
 def monte_carlo(session: Session, asset: str, **options: Any) -> None:
     """Run a provider over many other courses of a market: how much of its result hangs on how things happened to come.
 
@@ -53,12 +38,9 @@ def monte_carlo(session: Session, asset: str, **options: Any) -> None:
 
     variation = Variation(options["method"], options["noise_std"], options["block"], options["seed"])
     with executor_from(session, options) as executor, progress_bar(session, "paths") as progress:
-        lab = lab_of(session)
-        market = market_from(lab, asset, options).as_compiled()
-        provider = provider_from(options["providers"])
-        params = params_for(lab, provider, options["params"])
-        base = run(lab, market, provider, setup_from(lab, options, market.asset.kind), params=params)
-        made = paths_of(base, provider, variation, options["simulations"], executor=executor, progress=progress)
+        of = asked(session, asset, options)
+        base = run(of.lab, of.market.as_compiled(), of.provider, of.setup, params=of.params)
+        made = paths_of(base, of.provider, variation, options["simulations"], executor=executor, progress=progress)
     data = made.data()
     session.emit(data, lambda console: _show(data, console))
 

@@ -8,21 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ffe_core.cli.session import Session, command
-from ffe_lab.commands.options import (
-    account_options,
-    executor_from,
-    lab_of,
-    maker_options,
-    market_from,
-    market_options,
-    params_for,
-    progress_bar,
-    provider_from,
-    setup_from,
-    space_from,
-    space_options,
-    spread_options,
-)
+from ffe_lab.commands.options import asked, executor_from, experiment_options, progress_bar, space_from, space_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,8 +21,7 @@ _FRONT = 10
 
 @command()
 @click.argument("asset")
-@market_options
-@maker_options
+@experiment_options
 @space_options
 @click.option(
     "--search", type=click.Choice(("grid", "random", "tpe")),
@@ -47,8 +32,6 @@ _FRONT = 10
 @click.option("--multi-objective", is_flag=True, help="Look for shallow drawdowns too, and show the Pareto front.")
 @click.option("--best", "best_file", type=_FILE, metavar="FILE", help="Write the best as settings for --config.")
 @click.option("--history", "history_file", type=_FILE, metavar="FILE", help="Write all trials, as .csv or .json.")
-@account_options
-@spread_options
 def optimize(session: Session, asset: str, best_file: Path | None, history_file: Path | None, **options: Any) -> None:
     """Look for the parameters of a provider and of the account that would have done best.
 
@@ -58,14 +41,11 @@ def optimize(session: Session, asset: str, best_file: Path | None, history_file:
     from ffe_lab.optimise import optimize_over
 
     with executor_from(session, options) as executor, progress_bar(session, "trials") as progress:
-        lab = lab_of(session)
-        market = market_from(lab, asset, options)
-        provider = provider_from(options["providers"])
+        of = asked(session, asset, options)
         made = optimize_over(
-            lab, market, provider, setup_from(lab, options, market.asset.kind), space_from(options["space"]),
+            of.lab, of.market, of.provider, of.setup, space_from(options["space"]),
             trials=options["n_trials"], search=options["search"], multi_objective=options["multi_objective"],
-            params=params_for(lab, provider, options["params"]), executor=executor, seed=options["seed"],
-            timeout=options["timeout"], progress=progress,
+            params=of.params, executor=executor, seed=options["seed"], timeout=options["timeout"], progress=progress,
         )  # fmt: skip
     _write(made, best_file, history_file)
     session.emit(made.data(), lambda console: _show(made, console, best_file))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -185,16 +185,9 @@ def params_from(texts: tuple[str, ...]) -> dict[str, str]:
 
 def typed(params: Mapping[str, str]) -> dict[str, Any]:
     """Numbers as numbers, for what is printed."""
-    return {name: _number(text) for name, text in params.items()}
+    from ffe_lab.space import number
 
-
-def _number(text: str) -> Any:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    return {name: number(text) for name, text in params.items()}
 
 
 def provider_from(providers: tuple[str, ...]) -> str | tuple[str, ...]:
@@ -214,8 +207,29 @@ _SPACE = (
         help="What to try: fast=5,10,20 or slow=20:100:10; also stop, target, risk (fractions); repeatable.",
     ),
 )  # fmt: skip
-spread_options = options(_SPREAD)
 space_options = options(_SPACE)
+#: what every experiment beside the single backtest takes
+experiment_options = options(_MARKET, _MAKER, _ACCOUNT, _SPREAD)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked for: who decides with which parameters, on which market, with which account."""
+
+    lab: Lab
+    market: Market
+    provider: str | tuple[str, ...]
+    params: dict[str, Any]
+    setup: Setup
+
+
+def asked(session: Session, asset: str, options: Mapping[str, Any]) -> Asked:
+    """Raises like ``market_from``, and ``UsageError`` for what is no account or no parameter."""
+    lab = lab_of(session)
+    market = market_from(lab, asset, options)
+    provider = provider_from(options["providers"])
+    params = params_for(lab, provider, options["params"])
+    return Asked(lab, market, provider, params, setup_from(lab, options, market.asset.kind))
 
 
 def params_for(lab: Lab, provider: str | tuple[str, ...], texts: tuple[str, ...]) -> dict[str, Any]:

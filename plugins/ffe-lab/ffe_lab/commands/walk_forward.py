@@ -8,21 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ffe_core.cli.session import Session, command
-from ffe_lab.commands.options import (
-    account_options,
-    executor_from,
-    lab_of,
-    maker_options,
-    market_from,
-    market_options,
-    params_for,
-    progress_bar,
-    provider_from,
-    setup_from,
-    space_from,
-    space_options,
-    spread_options,
-)
+from ffe_lab.commands.options import asked, executor_from, experiment_options, progress_bar, space_from, space_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,8 +21,7 @@ _STYLES = {"NONE": "green", "LOW": "green", "MEDIUM": "yellow", "HIGH": "bold re
 
 @command("walk-forward")
 @click.argument("asset")
-@market_options
-@maker_options
+@experiment_options
 @space_options
 @click.option(
     "--ratio", "--train-ratio", "ratio", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.7,
@@ -54,8 +39,6 @@ _STYLES = {"NONE": "green", "LOW": "green", "MEDIUM": "yellow", "HIGH": "bold re
 )  # fmt: skip
 @click.option("--draws", type=click.IntRange(min=1), help="Try so many combinations by lot instead of all.")
 @click.option("--trials", type=click.IntRange(min=1), help="How many were tried, instead of the ledger's count.")
-@account_options
-@spread_options
 def walk_forward(session: Session, asset: str, **options: Any) -> None:
     """Choose parameters on one part of the past and judge them on the next, window after window.
 
@@ -65,13 +48,11 @@ def walk_forward(session: Session, asset: str, **options: Any) -> None:
     from ffe_lab.walkforward import walk_over
 
     with executor_from(session, options) as executor, progress_bar(session, "windows") as progress:
-        lab = lab_of(session)
-        market = market_from(lab, asset, options)
-        provider = provider_from(options["providers"])
+        of = asked(session, asset, options)
         made = walk_over(
-            lab, market, provider, setup_from(lab, options, market.asset.kind), space_from(options["space"]),
-            lengths=lengths_from(market, options), draws=options["draws"], trials=options["trials"],
-            params=params_for(lab, provider, options["params"]), executor=executor, progress=progress,
+            of.lab, of.market, of.provider, of.setup, space_from(options["space"]),
+            lengths=lengths_from(of.market, options), draws=options["draws"], trials=options["trials"],
+            params=of.params, executor=executor, progress=progress,
         )  # fmt: skip
     data = made.data()
     session.emit(data, lambda console: _show(data, console))

@@ -23,7 +23,12 @@ BARE = ("--no-gate", "--sizing", "all_in", "--stop-loss-percentage", "0", "--tak
 @pytest.fixture
 def ffe(real_data: Path, ffe_home: Path) -> Ffe:
     # The width of the terminal that the tests run in must not break a line which they read.
-    environment = {**os.environ, "COLUMNS": "160", "FFE_HOME": str(ffe_home), "FFE_PLUGINS__FILES__PATH": str(real_data)}
+    environment = {
+        **os.environ,
+        "COLUMNS": "160",
+        "FFE_HOME": str(ffe_home),
+        "FFE_PLUGINS__FILES__PATH": str(real_data),
+    }
 
     def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", "ffe_core.cli", *arguments]
