@@ -55,6 +55,7 @@ ELSEWHERE = {
     "monte-carlo": "ffe-lab",
     "optimize": "ffe-lab",
     "pbo": "ffe-lab",
+    "progress": "ffe-lab",
     "walk-forward": "ffe-lab",
     "monitor": "ffe-agent",
     "run-agent": "ffe-agent",

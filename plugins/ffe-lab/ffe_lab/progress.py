@@ -6,13 +6,18 @@ word each trade followed. A measure that needs more trades than there are is ``N
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ffe_core import NoData, Outcome, OutcomeKind
 
 type Floats = NDArray[np.float64]
 type Flags = NDArray[np.bool_]
@@ -23,6 +28,10 @@ DRIFT_WINDOWS = 5
 FEWEST_FOR_DRIFT = 100
 RECENT = 50
 FEWEST_FOR_CURVE = 40
+#: of a trade that no provider had called for, such as one that a person asked for
+NOBODY = "nobody"
+#: the 97.5 % point of the normal distribution
+_Z95 = 1.959963984540054
 WIN_RATE_GAIN, PNL_GAIN = 0.05, 0.10
 
 
@@ -64,10 +73,14 @@ class Exploration:
 
 @dataclass(frozen=True, slots=True)
 class LearningCurve:
-    """Win rate and mean profit (account currency) of the first and the last quarter, and whether that is learning."""
+    """Win rate and mean profit (account currency) of the first and the last quarter, and whether that is learning.
+
+    ``gain_interval_95`` is Newcombe's of late - early win rate: where 0 lies in it, luck alone would do.
+    """
 
     early_win_rate: float
     late_win_rate: float
+    gain_interval_95: tuple[float, float]
     early_pnl: float
     late_pnl: float
     learning: bool
@@ -165,4 +178,64 @@ def learning_curve(won: Flags, pnl: Floats) -> LearningCurve | None:
     before, after = float(pnl[:quarter].mean()), float(pnl[-quarter:].mean())
     more_wins = round(late - early, 12) >= WIN_RATE_GAIN
     more_profit = after > before and after - before >= PNL_GAIN * abs(before)
-    return LearningCurve(early, late, before, after, more_wins or more_profit)
+    interval = difference_interval(early, late, quarter)
+    return LearningCurve(early, late, interval, before, after, more_wins or more_profit)
+
+
+def difference_interval(one: float, other: float, count: int, other_count: int | None = None) -> tuple[float, float]:
+    """The 95 % interval of ``other - one``, shares of ``count`` and ``other_count`` trades (as many, if not given).
+
+    Newcombe 1998, "Interval estimation for the difference between independent proportions", method 10.
+    """
+    low, high = _wilson(one, count)
+    other_low, other_high = _wilson(other, count if other_count is None else other_count)
+    gain = other - one
+    return gain - math.hypot(other - other_low, high - one), gain + math.hypot(other_high - other, one - low)
+
+
+def _wilson(share: float, count: int) -> tuple[float, float]:
+    square = _Z95**2
+    middle = share + square / (2 * count)
+    reach = _Z95 * math.sqrt(share * (1 - share) / count + square / (4 * count**2))
+    return (middle - reach) / (1 + square / count), (middle + reach) / (1 + square / count)
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Trades in the order in which they were closed, all of them in one ``currency``.
+
+    ``elsewhere`` counts those in other currencies, which no sum can hold.
+    """
+
+    currency: str
+    pnl: Floats
+    providers: tuple[str, ...]
+    first: datetime
+    last: datetime
+    elsewhere: int
+
+    @classmethod
+    def of(cls, outcomes: Iterable[Outcome]) -> Self:
+        """Of the currency that most trades are in. Raises ``NoData`` for fewer trades than any measure needs."""
+        closed = sorted(filter(is_closed, outcomes), key=lambda one: (one.resolved_at, one.decision_id))
+        counts = Counter(one.asset.quote for one in closed)
+        currency = max(counts, key=lambda name: (counts[name], name), default="")
+        own = [one for one in closed if one.asset.quote == currency]
+        if len(own) < ROLLING:
+            told = f" in {currency}" if len(counts) > 1 else ""
+            raise NoData(f"{len(own)} closed trades{told} say nothing about learning; it takes {ROLLING}")
+        pnl = np.array([float(one.pnl or 0) for one in own])
+        followed = tuple(followed_by(one) for one in own)
+        return cls(currency, pnl, followed, own[0].resolved_at, own[-1].resolved_at, len(closed) - len(own))
+
+
+def is_closed(outcome: Outcome) -> bool:
+    """Whether it is that of a trade, and not what the market did after a decision."""
+    return outcome.kind is OutcomeKind.TRADE and outcome.pnl is not None
+
+
+def followed_by(outcome: Outcome) -> str:
+    """Of the providers that called for the trade the surest one, of equals the first by name."""
+    said = outcome.provider_confidences
+    callers = sorted(name for name, action in outcome.provider_actions.items() if action is outcome.action)
+    return max(callers, key=lambda name: said.get(name, 0), default=NOBODY)

@@ -8,6 +8,7 @@ from ffe_lab.progress import (
     Drift,
     concept_drift,
     cumulative_regret,
+    difference_interval,
     exploration,
     learning_curve,
     progress,
@@ -125,3 +126,20 @@ def test_outcomes_that_are_none_are_refused() -> None:
         progress(np.ones(3), ["a"])
     with pytest.raises(ValueError, match="no number"):
         progress(np.array([np.nan]), ["a"])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "low", "high"),
+    [
+        # The cases (a) to (d) of table II in Newcombe 1998, method 10.
+        ((48, 80), (56, 70), 0.0524, 0.3339),
+        ((3, 10), (9, 10), 0.1705, 0.8090),
+        ((2, 7), (6, 7), 0.0582, 0.8062),
+        ((0, 29), (5, 56), -0.0381, 0.1926),
+    ],
+)
+def test_the_interval_of_a_gain_is_the_published_one(
+    one: tuple[int, int], other: tuple[int, int], low: float, high: float
+) -> None:
+    found = difference_interval(one[0] / one[1], other[0] / other[1], one[1], other[1])
+    assert found == pytest.approx((low, high), abs=5e-5)
