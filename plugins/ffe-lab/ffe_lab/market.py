@@ -179,7 +179,7 @@ def _grouped(candles: Candles, timeframe: Timeframe, ends: Indices) -> Candles |
     time = array_of(candles.time, np.int64)
     period = np.searchsorted(ends, time, side="right")
     starts = np.flatnonzero(np.diff(period, prepend=-1))
-    labels = np.array([timeframe.open_of(at, candles.asset.kind) for at in time[starts].tolist()], np.int64)
+    labels = _labels(time[starts], timeframe, candles.asset.kind)
     if labels[0] < time[0]:
         starts, labels = starts[1:], labels[1:]
     if not len(starts):
@@ -198,6 +198,14 @@ def _grouped(candles: Candles, timeframe: Timeframe, ends: Indices) -> Candles |
         day_boundary=DayBoundary.of(candles.asset.kind),
         coverage=(),
     )
+
+
+def _labels(at: Indices, timeframe: Timeframe, kind: AssetKind) -> Indices:
+    """``Timeframe.open_of`` of each instant."""
+    if timeframe is Timeframe.D1 and DayBoundary.of(kind) is not DayBoundary.UTC:
+        return np.array([timeframe.open_of(each, kind) for each in at.tolist()], np.int64)
+    made: Indices = at - at % timeframe.milliseconds
+    return made
 
 
 def buffer_of(values: NDArray[Any]) -> memoryview[Any]:

@@ -27,53 +27,53 @@ def remember(
     ``queue`` holds the places of marks of which none later is higher, the highest first. All are as long as ``equity``.
     ``past[PEAK]`` and ``past[BARRED_UNTIL]`` (0 for none) are what a rule reads at that bar.
     """
+    head, tail, count = int(past[HEAD]), int(past[TAIL]), int(past[MARKS])
+    breached, restarted = past[BREACHED_AT], past[RESTARTED_AT]
     for i in range(int(past[SEEN]), upto + 1):
         now, value = closes[i], equity[i]
-        _forget(now, past, marked, queue)
-        if past[BREACHED_AT] > past[RESTARTED_AT]:
-            until = past[BREACHED_AT] + BARRED_FOR
-            if now >= until:
-                past[RESTARTED_AT] = now
-                past[HEAD] = past[TAIL]
-                past[PEAK], past[BARRED_UNTIL] = value, 0.0
-                _mark(now, value, past, marked, worth, queue)
-            else:
-                past[PEAK], past[BARRED_UNTIL] = _peak(value, past, worth, queue), until
-                _write(now, value, past, marked, worth, queue)
+        while head < tail and marked[int(queue[head])] < now - PEAK_OF:
+            head += 1
+        peak, barred, due = value, 0.0, False
+        if breached > restarted and now >= breached + BARRED_FOR:
+            restarted, head, due = now, tail, True
         else:
-            peak = _peak(value, past, worth, queue)
-            past[PEAK], past[BARRED_UNTIL] = peak, 0.0
-            if most > 0.0 and peak > 0.0 and 1.0 - value / peak > most:
-                past[BREACHED_AT] = now
-                _mark(now, value, past, marked, worth, queue)
-            else:
-                _write(now, value, past, marked, worth, queue)
+            if head < tail and worth[int(queue[head])] > value:
+                peak = worth[int(queue[head])]
+            if breached > restarted:
+                barred = breached + BARRED_FOR
+            elif most > 0.0 and peak > 0.0 and 1.0 - value / peak > most:
+                breached, due = now, True
+        past[PEAK], past[BARRED_UNTIL] = peak, barred
+        if due or _is_told(now, value, count, marked, worth):
+            marked[count], worth[count] = now, value
+            while tail > head and worth[int(queue[tail - 1])] <= value:
+                tail -= 1
+            queue[tail] = count
+            tail, count = tail + 1, count + 1
+    past[HEAD], past[TAIL], past[MARKS] = head, tail, count
+    past[BREACHED_AT], past[RESTARTED_AT] = breached, restarted
     past[SEEN] = upto + 1 if upto + 1 > past[SEEN] else past[SEEN]
 
 
-def _forget(now: float, past: Row, marked: Row, queue: Row) -> None:
-    while past[HEAD] < past[TAIL] and marked[int(queue[int(past[HEAD])])] < now - PEAK_OF:
-        past[HEAD] += 1.0
-
-
-def _peak(value: float, past: Row, worth: Row, queue: Row) -> float:
-    highest = worth[int(queue[int(past[HEAD])])] if past[HEAD] < past[TAIL] else value
-    return highest if highest > value else value
-
-
-def _write(now: float, value: float, past: Row, marked: Row, worth: Row, queue: Row) -> None:
+def _is_told(now: float, value: float, count: int, marked: Row, worth: Row) -> bool:
     """A mark sooner after another is left out unless it is higher: only rises make a peak."""
-    count = int(past[MARKS])
-    if count > 0 and now - marked[count - 1] < CLOSE_BY and value - worth[count - 1] <= abs(worth[count - 1]) * ALIKE:
-        return
-    _mark(now, value, past, marked, worth, queue)
+    if count == 0 or now - marked[count - 1] >= CLOSE_BY:
+        return True
+    return value - worth[count - 1] > abs(worth[count - 1]) * ALIKE
 
 
-def _mark(now: float, value: float, past: Row, marked: Row, worth: Row, queue: Row) -> None:
-    count = int(past[MARKS])
-    marked[count], worth[count] = now, value
-    while past[TAIL] > past[HEAD] and worth[int(queue[int(past[TAIL]) - 1])] <= value:
-        past[TAIL] -= 1.0
-    queue[int(past[TAIL])] = count
-    past[TAIL] += 1.0
-    past[MARKS] = count + 1
+def day_start(bar: int, began: float, now: float, closes: Numbers, past: Row, marked: Row, worth: Row) -> float:
+    """Equity of the newest mark of the 24 hours before the day began, else of the first one since, else ``now``.
+
+    ``began``: the day of ``bar``, whose mark says nothing of how it began; ``remember`` has taken that bar in.
+    """
+    low, high = 0, int(past[MARKS])
+    while low < high:
+        middle = (low + high) // 2
+        if began < marked[middle]:
+            high = middle
+        else:
+            low = middle + 1
+    if low > 0 and marked[low - 1] >= began - _DAY and marked[low - 1] != closes[bar]:
+        return worth[low - 1]
+    return worth[low] if low < int(past[MARKS]) else now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -25,11 +26,7 @@ def stop_fractions(market: Market, exits: Exits) -> Floats:
     """
     if exits.stop != "atr":
         return np.array([float(exits.fallback)])
-    distance: Floats = np.full(len(market.candles), np.nan)
-    for frame in (market.four_hours, market.days):
-        if frame is not None:
-            reach = _last_known(market, frame, _atr(market, frame))
-            distance = np.where(np.isnan(reach), distance, reach)
+    distance = _first_known(market, ((market.days, 1.0), (market.four_hours, 1.0)), _atr)
     least, most = float(exits.min), float(exits.max)
     # To the nearest millionth as decimals have it: the float product is within a hair of it, and ties are not met.
     fraction = np.round(distance * float(exits.atr_multiple) / market.close, _DECIMALS)
@@ -41,14 +38,9 @@ def volatility(market: Market) -> Floats:
 
     A fraction per bar, NaN where nothing can tell.
     """
-    found: Floats = np.full(len(market.candles), np.nan)
     own = market.candles if market.candles.timeframe.value == "1h" else None
-    for frame, per_day in ((own, 24), (market.four_hours, 6), (market.days, 1)):
-        if frame is not None:
-            reach = _atr(market, frame) / np.frombuffer(frame.close) * math.sqrt(per_day)
-            known = _last_known(market, frame, reach)
-            found = np.where(np.isnan(known), found, known)
-    return found
+    frames = ((market.days, 1.0), (market.four_hours, math.sqrt(6)), (own, math.sqrt(24)))
+    return _first_known(market, frames, lambda market, frame: _atr(market, frame) / np.frombuffer(frame.close))
 
 
 def exact(value: float) -> Decimal:
@@ -56,10 +48,26 @@ def exact(value: float) -> Decimal:
     return Decimal(repr(float(value)))
 
 
+def _first_known(
+    market: Market,
+    frames: Sequence[tuple[Candles | None, float]],
+    column: Callable[[Market, Candles], Floats],
+) -> Floats:
+    """For each bar ``column`` of the first frame that has one by then, times that frame's factor; else NaN.
+
+    A later frame is read no further than to the last bar at which those before it are silent, which is often soon.
+    """
+    found: Floats = np.full(len(market.candles), np.nan)
+    for frame, factor in frames:
+        silent = np.flatnonzero(np.isnan(found))
+        if frame is None or not len(silent):
+            continue
+        place = market.known(frame)[: silent[-1] + 1]
+        read = column(market, frame.slice(0, int(place[-1]) + 1)) * factor
+        head = found[: len(place)]
+        head[:] = np.where(np.isnan(head) & (place >= 0), read[place] if len(read) else np.nan, head)
+    return found
+
+
 def _atr(market: Market, frame: Candles) -> Floats:
     return CandleSeries(frame, compiled=market.compiled).indicator("atr", period=_PERIOD)
-
-
-def _last_known(market: Market, frame: Candles, column: Floats) -> Floats:
-    place = market.known(frame)
-    return np.where(place >= 0, column[place], np.nan)
