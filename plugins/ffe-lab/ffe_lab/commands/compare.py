@@ -15,6 +15,7 @@ from ffe_lab.commands.options import (
     market_from,
     market_options,
     provider_from,
+    remark,
     setup_from,
 )
 
@@ -46,8 +47,7 @@ def compare(session: Session, asset: str, by: str, **options: Any) -> None:
     """
     lab = lab_of(session)
     market = market_from(lab, asset, options)
-    if market.candles.synthetic:
-        session.warn("these prices are invented")
+    remark(session, market)
     if options["params"]:
         raise click.UsageError("parameters are those of one provider, and here several are compared")
     with with_models(session, lab, options) as asking:

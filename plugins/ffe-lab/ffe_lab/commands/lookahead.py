@@ -8,7 +8,7 @@ import click
 
 from ffe_core.cli.session import Session, command
 from ffe_lab.commands.models import on_timeframe
-from ffe_lab.commands.options import lab_of, maker_options, market_from, market_options, params_from
+from ffe_lab.commands.options import lab_of, maker_options, market_from, market_options, params_from, remark
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,6 +38,7 @@ def lookahead(session: Session, asset: str, samples: int, seed: int, **options: 
 
     lab = on_timeframe(lab_of(session), options["timeframe"])
     market = market_from(lab, asset, options)
+    remark(session, market)
     panel = _panel(lab, options["providers"], params_from(options["params"]))
     found = look(lab, market, panel, samples=samples, seed=seed, source=options["source"])
     session.emit(found.data(), lambda console: _show(found, console))

@@ -89,8 +89,11 @@ def lab_of(session: Session) -> Lab:
 
 
 def market_from(lab: Lab, asset: str, options: Mapping[str, Any]) -> Market:
-    """Raises ``UsageError`` for dates that are no span, ``NoData`` where nothing is in it."""
-    from ffe_core import Timeframe
+    """With a remark where nobody said what kind of asset it is.
+
+    Raises ``UsageError`` for dates that are no span, ``NoData`` where nothing is in it.
+    """
+    from ffe_core import AssetKind, Timeframe
     from ffe_lab.machine import COMPILED_PAYS_FROM
 
     start, end = options["start"], options["end"]
@@ -99,7 +102,25 @@ def market_from(lab: Lab, asset: str, options: Mapping[str, Any]) -> Market:
         lab.engine.asset(asset), timeframe_of(options["timeframe"], Timeframe), start=start, end=end,
         source=options["source"],
     )  # fmt: skip
+    if market.asset.kind is AssetKind.UNKNOWN:
+        market = replace(market, candles=replace(market.candles, remarks=(*market.candles.remarks, _kind(market))))
     return market.as_compiled() if len(market.candles) >= COMPILED_PAYS_FROM else market
+
+
+def _kind(market: Market) -> str:
+    name = market.asset.symbol
+    return (
+        f"nobody says what {name} is: its days are taken for those of UTC, 365 a year; "
+        f"say data.kinds.{name}: stock (or crypto, forex)"
+    )
+
+
+def remark(session: Session, market: Market) -> None:
+    """What is to be known of the bars, a line each on standard error."""
+    if market.candles.synthetic:
+        session.warn("these prices are invented")
+    for line in market.candles.remarks:
+        session.warn(line)
 
 
 def require_span(start: datetime | None, end: datetime | None, now: datetime | None = None) -> None:
@@ -227,6 +248,7 @@ def asked(session: Session, asset: str, options: Mapping[str, Any]) -> Asked:
     """Raises like ``market_from``, and ``UsageError`` for what is no account or no parameter."""
     lab = lab_of(session)
     market = market_from(lab, asset, options)
+    remark(session, market)
     provider = provider_from(options["providers"])
     params = params_for(lab, provider, options["params"])
     return Asked(lab, market, provider, params, setup_from(lab, options, market.asset.kind))

@@ -30,9 +30,10 @@ def ffe(real_data: Path, ffe_home: Path) -> Ffe:
         "FFE_PLUGINS__FILES__PATH": str(real_data),
     }
 
-    def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, code: int = 0, kinds: str = "{}") -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", "ffe_core.cli", *arguments]
-        done = subprocess.run(line, capture_output=True, text=True, env=environment, check=False)
+        own = {**environment, "FFE_DATA__KINDS": kinds}
+        done = subprocess.run(line, capture_output=True, text=True, env=own, check=False)
         assert done.returncode == code, done.stderr
         return done
 
@@ -44,6 +45,7 @@ def data_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_a_walk_forward_prints_windows_headline_and_severity(ffe: Ffe) -> None:
     line = ("walk-forward", *SPAN, *BARE, "--space", "fast=5,10", "--space", "slow=30,60", "--json")
     done = ffe(*line)
@@ -58,6 +60,7 @@ def test_a_walk_forward_prints_windows_headline_and_severity(ffe: Ffe) -> None:
     assert ffe(*line).stdout == done.stdout
 
 
+@pytest.mark.slow
 def test_a_walk_forward_over_too_few_days_says_how_many_it_takes(ffe: Ffe) -> None:
     short = [part if part != "2022-04-30" else "2022-01-10" for part in SPAN]
     assert (
@@ -67,6 +70,7 @@ def test_a_walk_forward_over_too_few_days_says_how_many_it_takes(ffe: Ffe) -> No
     assert "too short; one window takes 211" in ffe("walk-forward", *SPAN, "--train-days", "180", code=2).stderr
 
 
+@pytest.mark.slow
 def test_a_monte_carlo_is_about_its_base(ffe: Ffe) -> None:
     line = ("monte-carlo", *SPAN, *BARE, "--simulations", "60", "--noise-std", "0.01", "--seed", "5", "--json")
     data = data_of(ffe(*line))
@@ -83,6 +87,7 @@ def test_workers_of_another_executor_print_the_same(ffe: Ffe) -> None:
     assert ffe(*line, "--executor", "processes", "--workers", "2").stdout == ffe(*line).stdout
 
 
+@pytest.mark.slow
 def test_the_best_of_an_optimisation_is_a_file_of_settings_that_a_backtest_runs_by(ffe: Ffe, tmp_path: Path) -> None:
     best, history = tmp_path / "best.yaml", tmp_path / "history.csv"
     files = ("--best", str(best), "--history", str(history))
@@ -109,6 +114,20 @@ def test_what_a_person_reads_says_what_it_is_worth(ffe: Ffe) -> None:
     assert "Probability of a loss" in shown and "Drawdown, p95" in shown
 
 
+@pytest.mark.slow
 def test_executors_that_there_are_not_are_refused(ffe: Ffe) -> None:
     assert "unknown executor 'magic'" in ffe("monte-carlo", *SPAN, "--executor", "magic", code=2).stderr
     assert "--workers is an executor's" in ffe("monte-carlo", *SPAN, "--workers", "2", code=2).stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["backtest", "walk-forward", "compare"])
+def test_an_asset_that_nobody_has_named_the_kind_of_is_one_line(ffe: Ffe, command: str) -> None:
+    both = ("--provider", "rsi_reversion") if command == "compare" else ()
+    line = (command, "GOOG", "--source", "files", "--timeframe", "1d", "--provider", "sma_cross", *both, "--json")
+    told = (
+        "warning: nobody says what GOOG is: its days are taken for those of UTC, 365 a year; "
+        "say data.kinds.GOOG: stock (or crypto, forex)"
+    )
+    assert ffe(*line).stderr.splitlines().count(told) == 1
+    assert "nobody says" not in ffe(*line, kinds='{"GOOG": "stock"}').stderr
