@@ -23,7 +23,7 @@ _UNITS = (
 )
 #: Nothing was traded before, and arithmetic with time zones has room on both sides.
 _FIRST_YEAR, _LAST_YEAR = 1600, 2600
-_FIRST_DAY, _LAST_DAY = to_ms(datetime(_FIRST_YEAR, 1, 1, tzinfo=UTC)), to_ms(datetime(_LAST_YEAR, 1, 1, tzinfo=UTC))
+FIRST_DAY, LAST_DAY = to_ms(datetime(_FIRST_YEAR, 1, 1, tzinfo=UTC)), to_ms(datetime(_LAST_YEAR, 1, 1, tzinfo=UTC))
 _OUTSIDE = "in no year that markets know"
 _ZERO = timedelta(0)
 
@@ -63,7 +63,7 @@ def read_stamps(
 
 
 def _within_reach(milliseconds: int, row: int, found: Findings) -> int | None:
-    if _FIRST_DAY <= milliseconds < _LAST_DAY:
+    if FIRST_DAY <= milliseconds < LAST_DAY:
         return milliseconds
     found.add("bad_stamps", Place(row=row, column="timestamp", detail=f"{milliseconds} ms is {_OUTSIDE}"))
     return None

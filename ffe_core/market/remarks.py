@@ -171,28 +171,35 @@ def _flat(candles: Candles, found: Findings) -> None:
 def _jumps(candles: Candles, found: Findings) -> None:
     """A bar whose high or low is far from the median of the five closes before it, in the usual ranges of the past."""
     may_split = candles.asset.kind in (AssetKind.STOCK, AssetKind.UNKNOWN)
-    if _is_calm(candles):
+    suspects = _far_from_before(candles)
+    if not suspects:
         return
-    opens, highs, lows, closes = (getattr(candles, name).tolist() for name in ("open", "high", "low", "close"))
-    usual = 0.0
-    for index, (high, low, close) in enumerate(zip(highs, lows, closes, strict=True)):
-        if index:
-            before = closes[index - 1]
-            ratio = opens[index] / before if before > 0 else 1.0
-            if may_split and _is_split(ratio):
-                detail = f"{iso(from_ms(candles.time[index]))}: {before:g} to {opens[index]:g}"
-                found.add("splits", Place(candles.close_time(index), detail=detail))
-            elif high > before * (1 + JUMP_AT_LEAST) or low < before * (1 - JUMP_AT_LEAST):
-                # Only now is the dearer question worth asking.
-                level = median(closes[max(0, index - RECENT_CLOSES) : index])
-                far = max(JUMP_AT_LEAST, JUMP_RANGES * usual)
-                if high > level * (1 + far) or low < level * max(0.0, 1 - far):
-                    detail = f"{iso(from_ms(candles.time[index]))}: {low:g} to {high:g} after {level:g}"
-                    found.add("spikes", Place(candles.close_time(index), detail=detail))
-        extent = (high - low) / close if close > 0 else 0.0
-        weight = max(1 / RANGE_MEMORY, 1 / (index + 1))
+    opens, highs, lows, closes = (getattr(candles, name) for name in ("open", "high", "low", "close"))
+    usual = _usual_ranges(candles, suspects[-1])
+    for index in suspects:
+        high, low, before = highs[index], lows[index], closes[index - 1]
+        ratio = opens[index] / before if before > 0 else 1.0
+        if may_split and _is_split(ratio):
+            detail = f"{iso(from_ms(candles.time[index]))}: {before:g} to {opens[index]:g}"
+            found.add("splits", Place(candles.close_time(index), detail=detail))
+        elif high > before * (1 + JUMP_AT_LEAST) or low < before * (1 - JUMP_AT_LEAST):
+            level = median(closes[max(0, index - RECENT_CLOSES) : index])
+            far = max(JUMP_AT_LEAST, JUMP_RANGES * usual[index])
+            if high > level * (1 + far) or low < level * max(0.0, 1 - far):
+                detail = f"{iso(from_ms(candles.time[index]))}: {low:g} to {high:g} after {level:g}"
+                found.add("spikes", Place(candles.close_time(index), detail=detail))
+
+
+def _usual_ranges(candles: Candles, last: int) -> list[float]:
+    """For each bar up to ``last`` the mean range of those before it, a share of the close, which forgets in time."""
+    usual, before = 0.0, []
+    for index, extent in enumerate(_ranges(candles, last)):
+        before.append(usual)
         # One wild bar must not widen what counts as usual for the next fifty.
-        usual += ((min(extent, RANGE_CAP * usual) if index > RECENT_CLOSES else extent) - usual) * weight
+        most = RANGE_CAP * usual
+        counted = most if index > RECENT_CLOSES and most < extent else extent
+        usual += (counted - usual) * (1 / RANGE_MEMORY if index >= RANGE_MEMORY else 1 / (index + 1))
+    return [*before, usual]
 
 
 def _is_split(ratio: float) -> bool:
@@ -226,16 +233,34 @@ def _without_range(candles: Candles) -> Sequence[int]:
     return flat
 
 
-def _is_calm(candles: Candles) -> bool:
-    """Whether no bar leaves the close before it so far that it could be a jump or a split."""
+def _far_from_before(candles: Candles) -> Sequence[int]:
+    """Bars that leave the close before them so far that they could be a jump or a split."""
     up, down = 1 + JUMP_AT_LEAST, 1 - JUMP_AT_LEAST
     if len(candles) < WORTH_NUMPY:
-        return not any(
-            high > before * up or low < before * down
-            for high, low, before in zip(candles.high[1:], candles.low[1:], candles.close, strict=False)
-        )
+        bars = zip(candles.open[1:], candles.high[1:], candles.low[1:], candles.close, strict=False)
+        return [
+            index
+            for index, (open_, high, low, before) in enumerate(bars, start=1)
+            if high > before * up or low < before * down or not before * down <= open_ <= before * up
+        ]
     import numpy as np
 
+    opens, highs, lows = (np.frombuffer(getattr(candles, name))[1:] for name in ("open", "high", "low"))
     before = np.frombuffer(candles.close)[:-1]
-    highs, lows = np.frombuffer(candles.high)[1:], np.frombuffer(candles.low)[1:]
-    return not bool((highs > before * up).any() or (lows < before * down).any())
+    most, least = before * up, before * down
+    far: list[int] = (
+        np.flatnonzero((highs > most) | (lows < least) | ~((least <= opens) & (opens <= most))) + 1
+    ).tolist()
+    return far
+
+
+def _ranges(candles: Candles, count: int) -> Sequence[float]:
+    """High less low as a share of the close, of the first ``count`` bars."""
+    columns = candles.high[:count], candles.low[:count], candles.close[:count]
+    if len(candles) < WORTH_NUMPY:
+        return [(high - low) / close if close > 0 else 0.0 for high, low, close in zip(*columns, strict=True)]
+    import numpy as np
+
+    high, low, close = map(np.frombuffer, columns)
+    ranges: list[float] = np.divide(high - low, close, out=np.zeros(len(close)), where=close > 0).tolist()
+    return ranges

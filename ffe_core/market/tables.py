@@ -6,13 +6,14 @@ import csv
 import io
 import re
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ffe_core.domain.assets import Timeframe
 from ffe_core.domain.market import COLUMNS
+from ffe_core.market.regular import cells_of, instants_of, numbers_of
 from ffe_core.market.report import Findings, Place
 
 TIME = "timestamp"
@@ -34,7 +35,7 @@ class RawTable:
     texts or floats. Row i is data row ``rows[i]`` of the file."""
 
     stamps: Sequence[str] | Sequence[int]
-    values: dict[str, Sequence[str] | Sequence[float]]
+    values: Mapping[str, Sequence[str] | Sequence[float]]
     rows: Sequence[int]
     exact: bool = False
 
@@ -66,6 +67,9 @@ def read_table(path: Path, found: Findings) -> RawTable | None:
 
 def _read_csv(data: bytes, found: Findings) -> RawTable | None:
     text = _decoded(data, found)
+    quick = None if text is None else cells_of(text)
+    if quick is not None:
+        return _of_cells(*quick, found)
     try:
         lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
     except csv.Error as error:
@@ -95,6 +99,22 @@ def _read_csv(data: bytes, found: Findings) -> RawTable | None:
     return RawTable(columns[places[TIME]], {name: columns[places[name]] for name in COLUMNS}, rows)
 
 
+def _of_cells(header: list[str], cells: list[str], found: Findings) -> RawTable | None:
+    """What ``_read_csv`` makes of lines that all have the fields of the header; numbers where all of them are some."""
+    places = _places_of(header, found)
+    if places is None:
+        return None
+    width = len(header)
+    columns = {name: cells[at::width] for name, at in places.items()}
+    stamps = columns.pop(TIME)
+    rows = range(1, len(stamps) + 1)
+    instants = instants_of(stamps)
+    numbers = {name: read for name, texts in columns.items() if (read := numbers_of(texts)) is not None}
+    if instants is None or len(numbers) < len(columns):
+        return RawTable(stamps, columns, rows)
+    return RawTable(instants, numbers, rows, exact=True)
+
+
 def _decoded(data: bytes, found: Findings) -> str | None:
     try:
         text = data.decode("utf-8")
@@ -103,7 +123,7 @@ def _decoded(data: bytes, found: Findings) -> str | None:
         return None
     if text.startswith(_BYTE_ORDER_MARK):
         found.add("byte_order_mark")
-    if "\r\n" in text:
+    if "\r" in text and "\r\n" in text:
         found.add("line_ends")
     return text.removeprefix(_BYTE_ORDER_MARK)
 
