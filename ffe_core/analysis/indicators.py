@@ -87,7 +87,9 @@ class Standard(NamedTuple):
 def sma(values: Floats, period: int = 20, *, compiled: bool = False) -> Floats:
     """Simple moving average."""
     _at_least(1, period=period)
-    return _run("sma_batch", (values,), (period,), 1, compiled)[0]
+    if not compiled:
+        return _run("sma_batch", (values,), (period,), 1, compiled)[0]
+    return _run("sma_blocks", (values,), (period, _scratch()), 1, compiled)[0]
 
 
 def ema(values: Floats, period: int = 20, *, compiled: bool = False) -> Floats:
@@ -180,10 +182,7 @@ def standard_set(bars: Bars, *, compiled: bool = False) -> Standard:
     columns = (bars.high, bars.low, bars.close)
     if not compiled:
         return Standard(*_run("standard_batch", columns, (), len(Standard._fields), compiled))
-    import numpy as np
-
-    scratch = np.empty((batches.SCRATCH, batches.BLOCK))
-    return Standard(*_run("standard_blocks", columns, (scratch,), len(Standard._fields), compiled))
+    return Standard(*_run("standard_blocks", columns, (_scratch(),), len(Standard._fields), compiled))
 
 
 class StandardState:
@@ -236,12 +235,12 @@ def warm_up() -> None:
     column = array("d", [1.0, 2.0, 1.5])
     for name, (inputs, parameters, width) in _SHAPES.items():
         _run(name, (column,) * inputs, parameters, width, compiled=True)
+    sma(column, 2, compiled=True)
     standard_set(SimpleNamespace(high=column, low=column, close=column), compiled=True)
     StandardState(compiled=True).update(1.0, 1.0, 1.0, 1.0)
 
 
 _SHAPES: dict[str, tuple[int, tuple[float, ...], int]] = {
-    "sma_batch": (1, (2,), 1),
     "ema_batch": (1, (2,), 1),
     "rsi_batch": (1, (2,), 1),
     "macd_batch": (1, (1, 2, 2), 3),
@@ -280,7 +279,7 @@ def _run_compiled(name: str, columns: tuple[Floats, ...], parameters: tuple[Any,
     rows = len(inputs[0])
     if inputs[0].ndim > 1:
         table = np.empty((rows, width, inputs[0].shape[1]))
-        _kernel(name.replace("_batch", "_rows"), compiled=True)(*inputs, *parameters, table)
+        _kernel(f"{name.rpartition('_')[0]}_rows", compiled=True)(*inputs, *parameters, table)
         return [table[:, place] for place in range(width)]
     first = 0
     if rows and any(math.isnan(values[0]) for values in inputs):
@@ -291,6 +290,12 @@ def _run_compiled(name: str, columns: tuple[Floats, ...], parameters: tuple[Any,
     if first:
         out = np.concatenate((np.full((width, first), math.nan), out), axis=1)
     return list(out)
+
+
+def _scratch() -> NDArray[np.float64]:
+    import numpy as np
+
+    return np.empty((batches.SCRATCH, batches.BLOCK))
 
 
 def _listed(values: Floats) -> list[float]:

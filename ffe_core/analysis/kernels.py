@@ -88,11 +88,14 @@ def exact_sum(a: float, b: float) -> tuple[float, float]:
     return total, (a - (total - part)) + (b - part)
 
 
-def add_to(state: Sma, value: float) -> Sma:
-    """``value`` added to a sum that never drifts."""
+def add_to(state: Sma, value: float, more: float) -> Sma:
+    """``value + more`` added to a sum that never drifts; ``more`` is tiny beside ``value``.
+
+    The two roundings are added to each other first: whoever goes on from ``rest`` waits for one addition, not for two.
+    """
     total, rest = state
     total, lost = exact_sum(total, value)
-    return total, rest + lost
+    return total, rest + (more + lost)
 
 
 def sma_step(state: Sma, seen: int, values: Floats, i: int, period: int) -> tuple[Sma, float]:
@@ -102,12 +105,10 @@ def sma_step(state: Sma, seen: int, values: Floats, i: int, period: int) -> tupl
     kept in ``rest``, so that the sum is right to the last bit however long the series is and whatever has passed
     through the window, at a cost that does not depend on ``period``.
     """
-    total, rest = state
-    value = values[i]
+    value, lost = values[i], 0.0
     if seen > period:
         value, lost = exact_sum(value, -values[i - period])
-        rest += lost
-    total, rest = add_to((total, rest), value)
+    total, rest = add_to(state, value, lost)
     return (total, rest), ((total + rest) / period if seen >= period else NAN)
 
 

@@ -33,15 +33,38 @@ def walk(equity: Floats, peak: float) -> tuple[float, float, float, float]:
 
 
 def first_unsound(time: Floats, open_: Floats, high: Floats, low: Floats, close: Floats, volume: Floats) -> int:
-    """The first bar that no market makes, or that does not come after the one before it; -1 where there is none."""
-    before = time[0] - 1
-    for i in range(len(time)):
-        # Written so that what is no number is never found sound.
-        shape = low[i] > 0.0 and low[i] <= open_[i] <= high[i] and low[i] <= close[i] <= high[i]
-        if not (shape and high[i] < _ENDLESS and 0.0 <= volume[i] < _ENDLESS and time[i] > before):
+    """The first bar that no market makes, or that does not come after the one before it; -1 where there is none.
+
+    First they are counted: a loop without a way out the compiler does for several bars at a time.
+    """
+    bars = len(time)
+    if _sound_bars(open_, high, low, close, volume) == bars and _later_bars(time[1:], time) == bars - 1:
+        return -1
+    for i in range(bars):
+        if not _is_sound(open_[i], high[i], low[i], close[i], volume[i]) or (i > 0 and not time[i] > time[i - 1]):
             return i
-        before = time[i]
     return -1
+
+
+def _sound_bars(open_: Floats, high: Floats, low: Floats, close: Floats, volume: Floats) -> int:
+    sound = 0
+    for i in range(len(open_)):
+        sound += 1 if _is_sound(open_[i], high[i], low[i], close[i], volume[i]) else 0
+    return sound
+
+
+def _later_bars(time: Floats, before: Floats) -> int:
+    later = 0
+    for i in range(len(time)):
+        later += time[i] > before[i]
+    return later
+
+
+def _is_sound(open_: float, high: float, low: float, close: float, volume: float) -> bool:
+    # Written so that what is no number is never found sound. Each on its own first: that has no way out either.
+    positive, finite, traded, counted = low > 0.0, high < _ENDLESS, volume >= 0.0, volume < _ENDLESS
+    opened, opened_too, closed, closed_too = low <= open_, open_ <= high, low <= close, close <= high
+    return positive and finite and traded and counted and opened and opened_too and closed and closed_too
 
 
 _ENDLESS = float("inf")
