@@ -781,6 +781,7 @@ def test_many_threads_share_a_door_and_no_answer_goes_astray() -> None:
     assert server.connections <= 10
 
 
+@pytest.mark.slow
 def test_calls_to_five_slow_services_take_as_long_as_the_slowest() -> None:
     def script(asked: Asked) -> None:
         time.sleep(0.2)
@@ -810,6 +811,7 @@ def test_a_call_beyond_the_connections_waits_no_longer_than_its_deadline() -> No
                 assert isinstance(each.exception(10), NoAnswer)
 
 
+@pytest.mark.slow
 def test_a_closed_door_gives_its_connections_back_and_says_that_it_is_closed() -> None:
     with serving(lambda asked: asked.answer()) as server:
         with door(server) as ours:

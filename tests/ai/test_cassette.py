@@ -179,6 +179,7 @@ def test_a_folder_that_cannot_be_made_is_one_error(tmp_path):
         cassette(tmp_path / "file" / "below", "record").keep(QUESTION, {})
 
 
+@pytest.mark.slow
 def test_processes_that_record_the_same_question_lose_no_answer(tmp_path):
     code = (
         "import sys; from pathlib import Path; from tests.ai.test_cassette import record\n"

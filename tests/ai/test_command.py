@@ -114,6 +114,7 @@ def test_asking_makes_no_home_before_there_is_a_question(tmp_path: Path) -> None
     assert not make_context(tmp_path).state_root.exists()
 
 
+@pytest.mark.slow
 def test_at_the_deadline_the_tool_and_its_children_end(tmp_path: Path, temporary: Path) -> None:
     record = tmp_path / "pids"
     source = f"""

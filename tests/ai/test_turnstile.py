@@ -310,6 +310,7 @@ print(sum(opinion.is_vote for opinion in told), {str(opinion.error)[-40:] for op
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("raises", "most"), [("", 30), ("down", 4)], ids=["ration", "failures"])
 def test_two_processes_at_once_share_both(home: Path, tmp_path: Path, raises: str, most: int) -> None:
     calls = tmp_path / "calls"

@@ -109,6 +109,7 @@ def test_what_would_corrupt_memory_or_needs_talib_is_not_offered() -> None:
     assert {"stoch", "cci", "willr", "ichimoku", "supertrend"} <= set(catalogue.names())
 
 
+@pytest.mark.slow
 def test_no_value_at_a_bar_changes_when_later_bars_change() -> None:
     cut = 250
     at = BARS.timeframe.close_of(BARS.time[cut - 1])

@@ -314,6 +314,7 @@ def test_it_always_stays_around_its_level(year: int) -> None:
     assert max(held.high) / min(held.low) < 15
 
 
+@pytest.mark.slow
 def test_the_default_panel_buys_it_at_nearly_every_instant(home: Path) -> None:
     rng = random.Random(5)
     bought = []

@@ -301,6 +301,7 @@ def test_threads_with_one_client_id_make_one_fill(chosen):
         assert other.portfolio().position(BTC).quantity == D("0.1")
 
 
+@pytest.mark.slow
 def test_two_processes_cannot_fill_one_order_twice_or_spend_the_same_money(chosen):
     script = (
         "import sys; from tests.builtin.test_paper import *\n"

@@ -218,6 +218,7 @@ def test_thompson_draws_from_the_seed_and_the_provider_alone():
     assert math.isclose(left["p0"] / left["p1"], full["p0"] / full["p1"])
 
 
+@pytest.mark.slow
 def test_thompson_converges_on_the_better_provider():
     shares = []
     for count in (0, 30, 300, 3000):

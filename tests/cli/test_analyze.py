@@ -241,6 +241,7 @@ def kill_somewhere(home_variable, runs, longest, seed):
         process.wait(timeout=30)
 
 
+@pytest.mark.slow
 def test_a_killed_analysis_leaves_a_chain_that_verifies(ffe, home):
     kill_somewhere(home, runs=4, longest=1.5, seed=1)
     assert ffe("history", "verify").code == 0
@@ -270,6 +271,7 @@ def ffe_ai_providers():
 """
 
 
+@pytest.mark.slow
 def test_providers_that_ignore_their_timeout_cost_the_deadline_and_hold_up_no_exit(home, site):  # noqa: F811
     site.install("deaf", DEAF)
     code = """

@@ -318,6 +318,7 @@ def test_closed_standard_streams_are_no_reason_to_fail(closed: str, home: Path) 
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pipe", ["--help | true", "config schema | true", "config schema --json | head -c 1"])
 def test_reader_that_leaves_early_is_no_error(home: Path, pipe: str) -> None:
     line = f'set -o pipefail; "{sys.executable}" -m ffe_core.cli {pipe} > /dev/null'

@@ -123,6 +123,7 @@ def test_no_command_shows_or_keeps_a_secret(
     assert leaks_in(home) == []
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_reached_keeps_its_password_to_itself(
     ffe: Ffe, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +143,7 @@ def test_a_secret_that_leaks_is_seen(tmp_path: Path) -> None:
     (tmp_path / "state" / "ffe.db").unlink()
 
 
+@pytest.mark.slow
 def test_a_run_of_the_suite_that_prints_a_secret_fails(tmp_path: Path) -> None:
     test = tmp_path / "test_leaks.py"
     test.write_text(f"def test_prints():\n    print('the key is {CANARY}-1')\n", encoding="utf-8")

@@ -94,6 +94,7 @@ def test_what_is_no_backup_is_not_restored(ffe: Ffe, five: Path, tmp_path: Path,
     assert len(ffe("history", "--json").data) == 5
 
 
+@pytest.mark.slow
 def test_restoring_asks_first(real_ffe: Ffe, five: Path, tmp_path: Path) -> None:
     assert real_ffe("db", "backup", str(tmp_path / "backup.db")).code == 0
     assert real_ffe("db", "restore", str(tmp_path / "backup.db")).code == 1

@@ -185,6 +185,7 @@ def test_a_clock_that_was_never_set_fails(ffe: Ffe, monkeypatch: pytest.MonkeyPa
     assert "time server" in failed(ffe("doctor", "--json"))["clock"]["hint"]
 
 
+@pytest.mark.slow
 def test_an_extra_that_is_missing_is_needed_only_by_who_uses_it(ffe: Ffe, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_has", lambda package: package != "bokeh_sampledata" and find_spec(package))
 

@@ -105,6 +105,7 @@ def test_a_modified_approval_beyond_a_limit_is_vetoed(ffe, decided):
     assert ffe("orders", "--json").data["orders"] == []
 
 
+@pytest.mark.slow
 def test_the_dashboard_adds_up_to_what_the_others_say(ffe, decided):
     ffe("execute", decided)
     ffe("halt", "BTCUSD", "--reason", "news")

@@ -8,6 +8,7 @@ def decided(ffe):
     return ffe("analyze", "DIPUSD", "--json", "--quiet").data["id"]
 
 
+@pytest.mark.slow
 def test_a_halt_from_another_process_stops_orders_and_closing_by_hand_works(ffe, real_ffe, decided):
     assert ffe("execute", decided).code == 0
     another = ffe("analyze", "BTCUSD", "--json", "--quiet")

@@ -55,6 +55,7 @@ def test_a_cutoff_that_is_no_day_is_one_line_and_exit_2(ffe, monkeypatch):
     assert "ai.cutoffs" in run.line
 
 
+@pytest.mark.slow
 def test_the_scores_of_contaminated_decisions_stand_apart(ffe, temple, monkeypatch):
     asked = ("analyze", "BTCUSD", "--provider", "oracle", "--at")
     for day in range(1, 4):

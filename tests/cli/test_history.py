@@ -176,6 +176,7 @@ def test_a_damaged_store_is_one_line(ffe: Ffe, home: Path) -> None:
     assert "not a SQLite file" in ran.error["message"]
 
 
+@pytest.mark.slow
 def test_history_loads_nothing_heavy(home: Path) -> None:
     code = (
         "import sys; from ffe_core.cli import main; code = main(['history', '--json']); "

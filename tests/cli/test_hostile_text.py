@@ -79,6 +79,7 @@ def harmless(run):
 ASKED = ["-p", "obedient", "-p", "complainer", "-p", "thrower", "-p", "local"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["console", "json"])
 @pytest.mark.parametrize("terminal", [False, True])
 def test_no_command_sends_an_order_to_the_terminal(ffe, tabloid, monkeypatch, form, terminal):

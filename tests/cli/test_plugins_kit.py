@@ -23,6 +23,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_new_plugin_passes_its_check_and_shows_up_in_the_list(
     real_ffe: Callable[..., Any], site: Path, tmp_path: Path
 ) -> None:

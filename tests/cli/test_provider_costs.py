@@ -60,6 +60,7 @@ def test_what_was_asked_is_added_up_and_what_nobody_knows_is_said(ffe: Ffe) -> N
     assert "1 of them hold a call of unknown cost" in told
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("priced")
 def test_a_trade_is_shown_before_and_after_the_asking(ffe: Ffe) -> None:
     made = ffe("analyze", "DIPUSD", "--provider", "pythia", "--json").data

@@ -154,6 +154,7 @@ def test_whoever_is_not_ready_is_named_with_what_to_do(ffe: Ffe, acme: Callable[
     assert "nobody is signed in (acme login)" in text
 
 
+@pytest.mark.slow
 def test_all_are_asked_at_once_under_one_deadline(ffe: Ffe, acme: Callable[..., None]) -> None:
     acme("slow", "slower", "ready")
     began = time.monotonic()

@@ -28,6 +28,7 @@ def test_the_pasted_session_is_what_the_commands_print(ffe: Ffe, monkeypatch: py
     assert any("SYNTHETIC" in shown for _, shown in now)
 
 
+@pytest.mark.slow
 def test_every_command_runs(ffe: Ffe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     """In their order, in a folder with the one file that they speak of."""
     until = "2023-06-01T00:00:00Z"

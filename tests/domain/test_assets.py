@@ -86,6 +86,7 @@ def test_an_unknown_currency_is_only_remarked_on_and_a_quote_with_digits_is_not_
     assert describe_pair("BTC123")[0] is False
 
 
+@pytest.mark.slow
 @given(st.text(min_size=1, max_size=30))
 @settings(deadline=None)
 def test_parsing_its_own_symbol_gives_the_same_asset(text):

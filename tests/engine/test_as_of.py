@@ -92,6 +92,7 @@ def check(frames, number, seed):
             assert whole == decide(falsified_from(frames, at, 10.0), at, notes=notes), f"falsified from {at}"
 
 
+@pytest.mark.slow
 def test_a_decision_knows_nothing_that_came_after_it(frames, home):
     check(frames, number=25, seed=1)
 

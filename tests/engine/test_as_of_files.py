@@ -52,6 +52,7 @@ def check(real, market_data, tmp_path, number, seed):
         assert decide(folder, at) == decide(market_data, at), f"cut at {at}"
 
 
+@pytest.mark.slow
 def test_a_decision_on_real_candles_is_the_same_without_the_years_that_follow(real, market_data, tmp_path, home):
     check(real, market_data, tmp_path, number=12, seed=1)
 

@@ -30,6 +30,14 @@ def test_there_are_enough_of_them():
     assert len(set(HOSTILE)) >= 60
 
 
+def seldom(texts):
+    """Every fifth is tried each time, all of them where the slow tests run."""
+    return [
+        pytest.param(text, id=str(number), marks=[pytest.mark.slow] if number % 5 else [])
+        for number, text in enumerate(texts)
+    ]
+
+
 @dataclass
 class Obedient:
     """Does what the loudest headline says, and quotes all of them; without any it wants as much as it can get too."""
@@ -132,7 +140,7 @@ def test_each_headline_alone_forges_no_block(text):
         assert not SIGNS.search(data)
 
 
-@pytest.mark.parametrize("text", ["", *HOSTILE], ids=range(len(HOSTILE) + 1))
+@pytest.mark.parametrize("text", seldom(["", *HOSTILE]))
 def test_a_provider_that_obeys_gets_no_more_than_one_that_was_told_nothing(text):
     told = [text] if text else []
     decision, _ = decide(told, Obedient(), panel=("obedient",))

@@ -72,6 +72,7 @@ def test_who_was_right_weighs_more_afterwards(home, tmp_path, strategy):
     assert replayed.same
 
 
+@pytest.mark.slow
 def test_what_was_recorded_in_one_process_weighs_in_another(home, monkeypatch):
     tell = (
         "import sys, json; from pathlib import Path\n"
@@ -139,6 +140,7 @@ def test_what_was_resolved_later_changes_no_decision(home, tmp_path, strategy):
     assert bytes_of(alone) != bytes_of(earlier), "the comparison would see an outcome more"
 
 
+@pytest.mark.slow
 def test_random_cuts_of_what_is_known_change_no_decision(home, tmp_path):
     rng = random.Random(4)
     scattered = outcomes(60, until=AT + 30 * HOUR)

@@ -101,6 +101,7 @@ def test_a_member_without_its_key_is_left_out_unless_it_was_named(made):
     assert reader.failures == ("plugins.reader.key is not set",)
 
 
+@pytest.mark.slow
 def test_a_probe_is_recorded_and_replayed_without_asking_anybody(made):
     reader = Reader()
     for tape in (Tape.RECORD, Tape.REPLAY):

@@ -162,6 +162,7 @@ def run(examples: int, steps: int) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("home")
 def test_a_few_days_on_the_floor() -> None:
     run(4, 12)

@@ -25,6 +25,7 @@ def exchange() -> Iterator[Exchange]:
         yield made
 
 
+@pytest.mark.slow
 def test_a_halt_stops_another_process_within_a_second_and_the_user_still_gets_out(
     database: Database, home: object, exchange: Exchange
 ) -> None:

@@ -170,6 +170,7 @@ def is_nothing_left_to_do(begin, hours):
     return [begin(hours + number).trading.reconcile() for number in range(3)][-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cold", [False, True], ids=["warm", "cold"])
 def test_a_start_dropped_a_working_order(exchange, start, cold):
     desk = start()
@@ -233,6 +234,7 @@ def test_a_start_after_a_partial_fill_with_an_empty_store_took_it_for_nothing(ex
     assert exchange.held == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cold", [False, True], ids=["warm", "cold"])
 def test_a_position_was_closed_outside(exchange, start, cold):
     desk = start()

@@ -19,6 +19,7 @@ def killing(database: Database, home: object) -> Iterator[Killing]:
         yield Killing(exchange, forge, database)
 
 
+@pytest.mark.slow
 def test_a_round_without_a_death_is_in_and_out_again(killing: Killing) -> None:
     told = killing.trade()
     assert told["over"] == 0

@@ -475,6 +475,7 @@ def instant_of(stamp):
     return int(stamp) if stamp.isdigit() else to_ms(datetime.fromisoformat(stamp))
 
 
+@pytest.mark.slow
 @given(rows=tables(), hour=st.integers(0, 42))
 @settings(max_examples=300, deadline=None)
 def test_what_is_known_at_an_instant_is_what_the_earlier_rows_alone_tell(rows, hour):

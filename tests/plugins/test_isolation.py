@@ -181,6 +181,7 @@ def ffe_brief(request):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
@@ -216,6 +217,7 @@ def test_noise_on_standard_output_and_strange_descriptors_do_not_disturb_the_ans
     assert registry.provider("oracle").ask(replace(make_briefing(), horizon=13), timeout=5).confidence == 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "why"),
     [
@@ -370,6 +372,7 @@ def test_a_call_to_a_living_child_costs_little(isolated: Callable[..., Registry]
     assert min(took) < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["sys.exit()", "os.kill(os.getpid(), 9)"])
 def test_the_child_and_what_it_started_end_with_the_host(site: Site, home: Path, tmp_path: Path, ending: str) -> None:
     source = """

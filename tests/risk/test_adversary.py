@@ -69,6 +69,7 @@ class Shouting(RuleBasedStateMachine):
         self.bazaar.check_books()
 
 
+@pytest.mark.slow
 def test_whoever_shouts_never_passes_a_limit():
     run_state_machine_as_test(
         Shouting, settings=settings(max_examples=100, stateful_step_count=30, deadline=None, print_blob=True)
@@ -106,6 +107,7 @@ def without(*names):
     return tuple(one for one in RULES if one.name not in names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("missing", "kind", "complaint"),
     [

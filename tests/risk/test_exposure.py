@@ -132,6 +132,7 @@ def url(request, tmp_path):
     return url
 
 
+@pytest.mark.slow
 def test_processes_that_fit_alone_do_not_fit_together(url, tmp_path):
     ready = tmp_path / "ready"
     # 25,000 is the limit on one asset: any one of these fits, no two of them do.

@@ -339,6 +339,7 @@ ODD_TEXT = st.sampled_from(
 PATHS = st.sampled_from([entry.path for entry in entries()])
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
 @given(PATHS, st.integers(1, 4), st.sampled_from([(), ("zz",)]), ODD, PATHS, st.integers(1, 3), ODD_TEXT)
 def test_whatever_is_written_is_settings_or_one_line_each(

@@ -54,6 +54,7 @@ def test_every_default_can_be_written_in_yaml_and_as_a_variable(home: Path, entr
     assert by_variable.recorded() == by_file.recorded() == Settings().recorded()
 
 
+@pytest.mark.slow
 def test_every_key_is_read_by_something() -> None:
     package = Path(ffe_core.__file__).parent
     files = [file for file in package.rglob("*.py") if package / "settings" not in file.parents]

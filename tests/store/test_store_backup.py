@@ -222,6 +222,7 @@ def trade(store: Store) -> None:
     journal.read_fills(KEY, lambda _since: ([fill], "7"))
 
 
+@pytest.mark.slow
 def test_copying_to_postgresql_and_back_gives_equal_rows(
     sqlite_store: Store, postgres_url: str, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def test_processes_that_meet_at_a_fresh_store_make_one(tmp_path: Path, processes
     assert sorted(one.name for one in path.parent.iterdir()) == ["ffe.db", "ffe.db.lock"]
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_killed_leaves_a_chain_that_verifies(database: Database) -> None:
     kill_at_random_moments(database, kills=3)
 

@@ -127,6 +127,7 @@ def test_the_known_revisions_are_the_migrations_in_order() -> None:
     assert scripts.get_heads() == [HEAD]
 
 
+@pytest.mark.slow
 def test_making_and_reading_a_store_imports_no_alembic(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from ffe_core.store import Database, Store; "
@@ -302,6 +303,7 @@ def test_status_says_what_there_is_without_making_it(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.slow
 def test_status_counts_on_either_database(store: Store) -> None:
     store.append_many([record(number) for number in range(5)])
     store.retain(keep=3)

@@ -64,6 +64,7 @@ def test_what_came_after_a_number_is_read_alone(store: Store) -> None:
     assert store.ledger.read(PAPER, after=3) == []
 
 
+@pytest.mark.slow
 def test_more_fills_than_one_query_takes_are_each_known_again(store: Store) -> None:
     fills = [replace(FILL, fill_id=f"f{number}") for number in range(2_500)]
     store.ledger.append(PAPER, fills[1_000:])

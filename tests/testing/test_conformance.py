@@ -47,6 +47,7 @@ def test_a_plugin_that_is_not_installed_is_an_unknown_name() -> None:
         check_plugin("no-such-plugin")
 
 
+@pytest.mark.slow
 def test_a_new_plugin_passes_and_sees_no_credentials(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COINBASE_API_SECRET", "real")
     monkeypatch.setenv("FFE_PLUGINS__ACME__FRAMES", "broken")
@@ -177,6 +178,7 @@ def test_a_check_that_kills_the_process_is_told_with_what_came_before(check: Che
     assert not found.ok
 
 
+@pytest.mark.slow
 def test_without_a_contract_only_the_static_checks_run_and_the_remark_says_so(check: Check) -> None:
     found = check({"ffe_acme/contract.py": ""})
     assert found.ok

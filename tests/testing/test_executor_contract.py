@@ -17,6 +17,7 @@ from ffe_core.testing import ExecutorContract, FakeExecutor
 from tests.testing.trials import broken_checks, contract, outcome, said_by
 
 
+@pytest.mark.slow
 def test_a_good_executor_breaks_nothing() -> None:
     assert broken_checks(contract(ExecutorContract, FakeExecutor)) == {}
 
@@ -116,6 +117,7 @@ BAD = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "check", "said"), BAD)
 def test_a_bad_executor_breaks_the_check_that_is_meant_for_it(kind: Any, check: str, said: str) -> None:
     assert said in said_by(contract(ExecutorContract, kind), check)

@@ -98,6 +98,7 @@ def test_a_model_that_is_not_a_rule_may_answer_differently() -> None:
     assert "test_the_same_briefing_gets_the_same_answer" not in broken_checks(tried)
 
 
+@pytest.mark.slow
 def test_a_provider_that_overstays_is_told() -> None:
     def sleepy(_: Briefing) -> Opinion:
         time.sleep(1.5)

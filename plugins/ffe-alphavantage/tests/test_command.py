@@ -85,6 +85,7 @@ def assert_hidden(secret: str, folder: Path, *runs: subprocess.CompletedProcess[
             assert secret.encode() not in each.read_bytes(), each
 
 
+@pytest.mark.slow
 def test_a_decision_on_a_stock_hears_news_as_data_and_figures_as_notes(
     live: AlphaVantageStandIn, model: Loopback, tmp_path: Path
 ) -> None:
@@ -140,6 +141,7 @@ def test_a_decision_on_a_stock_hears_news_as_data_and_figures_as_notes(
     assert_hidden(KEY, tmp_path, ran, again)
 
 
+@pytest.mark.slow
 def test_a_spent_quota_is_told_once_and_keys_are_not(live: AlphaVantageStandIn, tmp_path: Path) -> None:
     canary = "CANARYKEY1234567"
     live.key = canary

@@ -40,6 +40,7 @@ def data(ran: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(ran.stdout)["data"]
 
 
+@pytest.mark.slow
 def test_candles_and_a_decision_come_without_a_key(live: CoinbaseStandIn, tmp_path: Path) -> None:
     candles = data(ffe(live, tmp_path, "data", "candles", "BTCUSD", "--source", "coinbase", "--limit", "5", "--json"))
     assert (candles["source"], candles["synthetic"], len(candles["candles"])) == ("coinbase", False, 5)
@@ -51,6 +52,7 @@ def test_candles_and_a_decision_come_without_a_key(live: CoinbaseStandIn, tmp_pa
     assert all("authorization" not in each.headers for each in live.requests)
 
 
+@pytest.mark.slow
 def test_the_well_known_variables_hold_the_key(live: CoinbaseStandIn, tmp_path: Path) -> None:
     key = {"COINBASE_API_KEY": live.keys.name, "COINBASE_API_SECRET": live.keys.secret.replace("\n", "\\n")}
     ran = ffe(

@@ -242,6 +242,7 @@ def test_an_end_with_a_code_is_told_in_the_words_of_the_tool(
     assert said in failure(keyed(tmp_path, ends(code, error(message, code)))).message
 
 
+@pytest.mark.slow
 def test_a_tool_that_retries_past_the_deadline_is_ended_and_told_as_rate_limited(tmp_path: Path) -> None:
     storm = (
         "sys.stderr.write('Attempt 1 failed: You exceeded your current quota, please check your plan.\\n"

@@ -138,6 +138,7 @@ def test_each_cost_on_the_command_line_lowers_what_is_left(fast: Ffe, option: st
     assert none > some > more
 
 
+@pytest.mark.slow
 def test_every_other_option_acts(fast: Ffe) -> None:
     usual = fast("--no-gate")
     assert fast("--no-gate", "--initial-balance", "500")["metrics"]["initial_balance"] == 500.0

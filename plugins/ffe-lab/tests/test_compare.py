@@ -72,6 +72,7 @@ def pairs_of(found: Compared) -> dict[tuple[str, str], str]:
     return {(each.first, each.second): each.relation.value for each in found.pairs}
 
 
+@pytest.mark.slow
 def test_who_knows_is_better_than_who_errs_and_nobody_is_asked_again(
     tmp_path: Path, lab: Lab, models: tuple[Counting, ...]
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_rule_left_out_is_the_run_whose_settings_switch_it_off(tmp_path: Path,
     assert {each.total_return for each in idle} == {0.0}
 
 
+@pytest.mark.slow
 def test_a_panel_is_compared_as_it_votes_and_as_it_debates(
     tmp_path: Path, lab: Lab, models: tuple[Counting, ...]
 ) -> None:

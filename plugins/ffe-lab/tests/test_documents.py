@@ -88,6 +88,7 @@ def test_a_rule_of_ones_own_is_backtested_as_an_object(lab: Lab, walk: Walk) -> 
     assert close[place] > close[place - 48 : place].max()
 
 
+@pytest.mark.slow
 def test_a_rule_of_ones_own_is_a_plugin_that_the_command_knows(tmp_path: Path, ffe_home: Path) -> None:
     (tmp_path / "ffe_breakout.py").write_text(rule_of_ones_own(), encoding="utf-8")
     info = tmp_path / "ffe_breakout-1.0.dist-info"
@@ -164,6 +165,7 @@ def played(command: str, home: Path) -> str:
     return "\n".join(line.rstrip() for line in done.stdout.splitlines()).strip()
 
 
+@pytest.mark.slow
 def test_the_pasted_session_is_what_the_command_prints(tmp_path: Path) -> None:
     command, shown = session()
     assert played(command, tmp_path) == shown, f"paste it again: python {Path(__file__).relative_to(ROOT)}"

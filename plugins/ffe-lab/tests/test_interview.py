@@ -266,6 +266,7 @@ def test_a_line_that_was_tampered_with_is_found_and_one_that_was_never_finished_
         backtest(taped(lab, Tape.REPLAY, tmp_path / "tape"))
 
 
+@pytest.mark.slow
 def test_what_a_model_may_have_read_about_is_measured_apart(tmp_path: Path, bars: Bars, model: Counting) -> None:
     late = datetime(2022, 2, 7, tzinfo=UTC)
     variables = {"FFE_AI__CUTOFFS": '{"counting-1": "2022-01-31"}', "FFE_AI__EMBARGO_DAYS": "3"}

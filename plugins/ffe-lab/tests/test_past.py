@@ -63,6 +63,7 @@ def cells(count: int, remember: Any) -> Any:
     return [0.0] * count if remember is past.remember else np.zeros(count)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32),

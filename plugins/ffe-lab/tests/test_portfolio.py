@@ -260,6 +260,7 @@ def crossing(lab: Lab, frames: Mapping[str, pd.DataFrame], count: int) -> Portfo
     return portfolio(chosen, "sma_cross", sharing=Sharing(stop=0.0), compiled=True, lab=lab)
 
 
+@pytest.mark.slow
 def test_memory_grows_with_the_assets_and_no_faster(lab: Lab, walk: Walk) -> None:
     frames = {name: walk(4000, seed=place) for place, name in enumerate(NAMES)}
     peaks = []

@@ -61,6 +61,7 @@ def test_stop_target_and_risk_of_the_account_can_be_swept_too(lab: Lab, walk: Wa
         sweep(frame, "sma_cross", {"risk": [0.5]}, asset="BTCUSD", lab=lab)
 
 
+@pytest.mark.slow
 def test_every_executor_gives_the_same_bits_in_the_same_order(lab: Lab, walk: Walk, processes: Processes) -> None:
     frame, space = walk(800), {"fast": list(range(2, 14)), "slow": list(range(14, 24))}
     here = sweep(frame, "sma_cross", space, asset="BTCUSD", lab=lab, **BARE)

@@ -115,6 +115,7 @@ def test_each_window_takes_the_best_of_its_training_and_is_judged_on_its_test(la
     assert (one.test.total_return, one.test.total_trades) == (test.metrics.total_return, test.metrics.total_trades)
 
 
+@pytest.mark.slow
 @settings(max_examples=5)
 @given(factor=st.floats(0.2, 5.0), window=st.integers(0, 1))
 def test_bars_after_a_window_change_nothing_in_it(walk: Walk, factor: float, window: int) -> None:
@@ -165,6 +166,7 @@ def test_severity_and_averages_are_those_of_the_windows(lab: Lab, walk: Walk) ->
     assert data["overfitting"]["recommendation"]
 
 
+@pytest.mark.slow
 def test_every_executor_chooses_and_measures_the_same(lab: Lab, walk: Walk, processes: Processes) -> None:
     here = made(lab, walk(24 * 60)).data()
     with Inline() as inline:

@@ -255,6 +255,7 @@ UNCLEAR: dict[str, Callable[[Canned], Canned]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("acts", [True, False], ids=["taken", "not taken"])
 @pytest.mark.parametrize("unclear", UNCLEAR)
 def test_an_unclear_answer_is_unknown_sent_once_and_found_by_the_log(
@@ -543,6 +544,7 @@ def test_a_lost_answer_to_a_cancellation_is_settled_by_the_log(venue: Venue, act
 # what the user is told
 
 
+@pytest.mark.slow
 def test_check_tries_each_thing_by_itself(venue: Venue) -> None:
     assert set(venue.platform.check().values()) == {True}
     for call, failing in {

@@ -122,6 +122,7 @@ def test_bars_beside_the_grid_are_refused(server: OandaStandIn, ask: Callable[..
 # paging
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("windowed", [False, True])
 def test_a_span_of_many_pages_has_every_minute_once(
     server: OandaStandIn, ask: Callable[..., Candles], windowed: bool

@@ -60,6 +60,7 @@ def test_a_model_is_not_asked_without_a_tape(ffe: Ffe, server: OllamaStandIn) ->
     assert not server.chats
 
 
+@pytest.mark.slow
 def test_a_second_backtest_in_another_process_asks_nobody_and_prints_the_same_bytes(
     variables: dict[str, str], server: OllamaStandIn
 ) -> None:

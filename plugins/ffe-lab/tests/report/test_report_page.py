@@ -338,6 +338,7 @@ def test_a_vote_without_an_answer_is_told(make_sample: MakeSample) -> None:
     assert root.find("list").all("details")[0].all("li")[0].words() == "gemini no answer"
 
 
+@pytest.mark.slow
 def test_a_list_too_long_ends_with_a_line_that_says_so(make_sample: MakeSample) -> None:
     data, candles, decisions = make_sample(24 * 90)
     trades = data["trades"][:1] * 1000
