@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ffe_core
-from ffe_core.analysis import indicators
+from ffe_core.analysis import batches, indicators
+from ffe_core.analysis.columns import sma_columns
 from ffe_core.analysis.indicators import Bars
 from ffe_core.domain.market import Candles
 from tests.analysis.series import bars_from, walk_of
@@ -213,6 +214,25 @@ def test_a_long_series_in_machine_code_has_the_bits_of_its_steps(rows: int) -> N
 
     for name in NAMES:
         assert bits(getattr(plain, name)) == bits(getattr(fast, name)), name
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=60), st.integers(1, 70))
+def test_a_mean_made_of_whole_columns_has_the_bits_of_its_steps(values: list[float], period: int) -> None:
+    out = [[math.nan] * len(values)]
+    batches.sma_batch(values, period, out)
+    assert bits(sma_columns(np.array(values), period)) == bits(out[0])
+
+
+@pytest.mark.parametrize("period", [1, 20, 2499, 2500, 2501])
+@pytest.mark.parametrize("gap", [(), (0, 1), (1200,)])
+def test_the_mean_of_a_long_series_has_the_same_bits_in_either_form(period: int, gap: tuple[int, ...]) -> None:
+    values = troubled(2500).close
+    for at in gap:
+        values[at] = math.nan
+    plain, fast = (indicators.sma(values, period, compiled=compiled) for compiled in (False, True))
+    assert isinstance(plain, array)
+    assert bits(plain) == bits(fast)
 
 
 @settings(max_examples=30, deadline=None)
