@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Self
 
 from ffe_core import (
@@ -26,7 +26,7 @@ from ffe_core.ensemble.tiers import EnsembleRules
 from ffe_lab.calls import calls_of, panel_calls
 from ffe_lab.costs import Costs
 from ffe_lab.gate import Calls
-from ffe_lab.market import Market
+from ffe_lab.market import Market, Unread
 from ffe_lab.settings import LabSettings
 from ffe_lab.simulate import UNGATED, Rulebook, Setup, without_exits
 from ffe_lab.trials import TrialLedger
@@ -217,8 +217,10 @@ class Lab:
         if first >= len(held):
             last = held.last_close_at
             raise NoData(f"no {frame} bar of {asset} from {start} on; the last one closes at {last}")
-        days = self._own(feed, asset, Timeframe.D1, frame, warm, end)
-        hours = self._own(feed, asset, Timeframe.H4, frame, warm, end)
+        days, hours = (
+            None if longer.milliseconds <= frame.milliseconds else Unread(partial(_own, feed, asset, longer, warm, end))
+            for longer in (Timeframe.D1, Timeframe.H4)
+        )
         return Market(held, first, days, hours, compiled, held.synthetic)
 
     def _span(self, feed: Any, asset: Asset, frame: Timeframe, start: datetime | None, end: datetime | None) -> Candles:
@@ -239,20 +241,17 @@ class Lab:
             raise error from None
         return found
 
-    def _own(
-        self, feed: Any, asset: Asset, frame: Timeframe, than: Timeframe, start: datetime | None, end: datetime | None
-    ) -> Candles | None:
-        """A longer frame as the source has it; ``None`` where it has none, and where the bars are that long already."""
-        if frame.milliseconds <= than.milliseconds:
-            return None
-        try:
-            found: Candles = feed.span(asset, frame, start=start, end=end)
-        except NoData:
-            return None
-        return found
-
 
 _LONG_MEMORY = timedelta(days=_WARM_UP_DAYS)
+
+
+def _own(feed: Any, asset: Asset, frame: Timeframe, start: datetime | None, end: datetime | None) -> Candles | None:
+    """A longer frame as the source has it; ``None`` where it has none."""
+    try:
+        found: Candles = feed.span(asset, frame, start=start, end=end)
+    except NoData:
+        return None
+    return found
 
 
 def _first_from(candles: Candles, start_ms: int) -> int:

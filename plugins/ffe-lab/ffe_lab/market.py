@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,17 @@ def array_of(column: memoryview[Any], kind: type) -> NDArray[Any]:
 
 
 @dataclass(frozen=True)
+class Unread:
+    """A longer frame that its source is asked for when somebody looks at it, which most runs without stops never do."""
+
+    ask: Callable[[], Candles | None]
+
+    @cached_property
+    def candles(self) -> Candles | None:
+        return self.ask()
+
+
+@dataclass(frozen=True)
 class Market:
     """Bars of one asset and timeframe. Those before ``first`` are read for warm-up and never traded.
 
@@ -49,8 +61,8 @@ class Market:
 
     candles: Candles
     first: int = 0
-    daily: Candles | None = None
-    four_hour: Candles | None = None
+    daily: Candles | Unread | None = None
+    four_hour: Candles | Unread | None = None
     compiled: bool = False
     #: sources that invent prices say so
     synthetic: bool = field(default=False)
@@ -121,11 +133,16 @@ class Market:
     @cached_property
     def days(self) -> Candles | None:
         """Daily bars that end where the asset's days do; ``None`` where none can be made of these bars."""
-        return self._longer(Timeframe.D1, self.daily)
+        return self._longer(Timeframe.D1, self.longer_frames[0])
 
     @cached_property
     def four_hours(self) -> Candles | None:
-        return self._longer(Timeframe.H4, self.four_hour)
+        return self._longer(Timeframe.H4, self.longer_frames[1])
+
+    @property
+    def longer_frames(self) -> tuple[Candles | None, Candles | None]:
+        """``daily`` and ``four_hour`` as the source has them."""
+        return _read(self.daily), _read(self.four_hour)
 
     def _longer(self, timeframe: Timeframe, given: Candles | None) -> Candles | None:
         if given is not None:
@@ -140,6 +157,10 @@ class Market:
 
     def as_compiled(self) -> Market:
         return self if self.compiled else replace(self, compiled=True)
+
+
+def _read(frame: Candles | Unread | None) -> Candles | None:
+    return frame.candles if isinstance(frame, Unread) else frame
 
 
 def longer(candles: Candles, timeframe: Timeframe) -> Candles | None:

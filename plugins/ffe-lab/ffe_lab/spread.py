@@ -42,7 +42,7 @@ def packed(study: Study, market: Market) -> dict[str, NDArray[Any]]:
     """Raises ``UsageError`` for a provider or a rule that cannot travel."""
     bars = market.candles
     empty = bars.slice(0, 0)
-    rest = _Rest(study, empty, market.first, market.daily, market.four_hour, market.synthetic)
+    rest = _Rest(study, empty, market.first, *market.longer_frames, market.synthetic)
     try:
         parcel = pickle.dumps(rest, protocol=pickle.HIGHEST_PROTOCOL)
     except (pickle.PicklingError, TypeError, AttributeError) as error:

@@ -299,7 +299,7 @@ def part_of(market: Market, start: datetime, end: datetime) -> Market:
     first, stop = (int(np.searchsorted(market.time, to_ms(at))) for at in (start, end))
     if first >= stop:
         raise UsageError(f"there is no bar from {start:%Y-%m-%d} to {end:%Y-%m-%d}", hint="choose another span")
-    longer = [None if frame is None else frame.as_of(end) for frame in (market.daily, market.four_hour)]
+    longer = [None if frame is None else frame.as_of(end) for frame in market.longer_frames]
     return Market(market.candles.slice(0, stop), first, longer[0], longer[1], compiled=True, synthetic=market.synthetic)
 
 
