@@ -253,16 +253,19 @@ class Trading:
         """Leaves the whole position, whatever risk rules say of entries. Raises ``UsageError`` where none is held."""
         venue = self.venue(synthetic)
         position = venue.portfolio.position(asset)
-        if position is not None:
-            mark_at_quote(self.engine, venue.platform, asset, synthetic=synthetic)
-            return self._leave(venue, position, self.engine.new_id(), "close")
-        if not venue.portfolio.positions_known:
-            raise PlatformError(f"{venue.platform.name} does not say what is held")
-        if not standing(venue.reconciler, asset):
-            raise UsageError(f"no position in {asset}", hint="`ffe positions` lists them")
-        remarks = clear(venue.reconciler, asset)
-        self._keep_outcomes(venue)
-        return Executed(None, (), None, (*remarks, f"no position in {asset}; its open orders were taken back"))
+        if position is None:
+            if not venue.portfolio.positions_known:
+                raise PlatformError(f"{venue.platform.name} does not say what is held")
+            if not standing(venue.reconciler, asset):
+                raise UsageError(f"no position in {asset}", hint="`ffe positions` lists them")
+            remarks = clear(venue.reconciler, asset)
+            # An order that was taken back may have been filled first: then there is something to leave after all.
+            position = held_at(venue.platform, asset)
+            if position is None:
+                self._keep_outcomes(venue)
+                return Executed(None, (), None, (*remarks, f"no position in {asset}; its open orders were taken back"))
+        mark_at_quote(self.engine, venue.platform, asset, synthetic=synthetic)
+        return self._leave(venue, position, self.engine.new_id(), "close")
 
     def _leave(self, venue: Venue, position: Position, decision_id: str, leg: str) -> Executed:
         """Open orders taken back and that confirmed, fills read again, then what is left is sold."""

@@ -410,6 +410,27 @@ def test_deaths_that_lie_far_apart_are_no_loop(exchange, start):
     assert start(5).trading.execute(start(5).decide().id).state is S.FILLED
 
 
+def test_an_order_was_filled_while_it_was_being_taken_back(exchange, start):
+    class FilledFirst(ExchangePlatform):
+        def cancel(self, order):
+            exchange.settle()
+            return super().cancel(order)
+
+    desk = start()
+    desk.platform.__class__ = type("Dies", (ExchangePlatform,), {"submit": _send_and_die})
+    with pytest.raises(KeyboardInterrupt):
+        desk.trading.execute(desk.decide().id)
+    (placed,) = exchange.orders.values()
+    placed.due = float("inf")
+    assert exchange.held == 0
+    desk.platform.__class__ = FilledFirst
+    # Nothing is held when the user asks to get out, and everything once the order has ended.
+    assert desk.trading.close(BTC).state is S.FILLED
+    assert exchange.most_held > 0
+    assert exchange.held == 0
+    agree(exchange, desk)
+
+
 def _send_and_die(self, order):
     ExchangePlatform.submit(self, order)
     raise KeyboardInterrupt
