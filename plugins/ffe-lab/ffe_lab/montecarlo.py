@@ -317,17 +317,17 @@ class Walker:
 
 
 class Streams:
-    """A generator for each path: the counters of one Philox key, so far apart that no two paths ever meet."""
+    """A generator for each path: one PCG64DXSM sequence, each path 2^64 draws behind the one before."""
 
     def __init__(self, seed: int) -> None:
-        self._bits = np.random.Philox(key=seed)
-        self._state: Any = self._bits.state
+        self._bits = np.random.PCG64DXSM(seed)
+        self._start: Any = self._bits.state
         self._rng = np.random.Generator(self._bits)
 
     def of(self, path: int) -> np.random.Generator:
-        """At the beginning of its stream; the same object for all paths."""
-        self._state["state"]["counter"][3] = path
-        self._bits.state = self._state
+        """At the beginning of its stretch; the same object for all paths."""
+        self._bits.state = self._start
+        self._bits.advance(path << 64)
         return self._rng
 
 
