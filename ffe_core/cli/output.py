@@ -15,7 +15,7 @@ from ffe_core.domain.text import clean
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Printer", "clean", "foreign", "jsonable", "line_on_stderr", "owned_stdout", "to_json"]
+__all__ = ["Plain", "Printer", "clean", "foreign", "jsonable", "line_on_stderr", "owned_stdout", "to_json"]
 
 _UNSAFE_IN_JSON = "[\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
 
@@ -32,6 +32,10 @@ def foreign(text: object, *, lines: bool = False) -> str:
     return escape(f"{kept} " if kept.endswith("\\") else kept)
 
 
+class Plain(list[Any]):
+    """A long list of which every part is of JSON's own types already, and every float finite: none is looked at."""
+
+
 def to_json(data: object, *, ascii_only: bool = False) -> str:
     """One line of JSON. Decimals become strings, instants ISO 8601 with ``Z``, enums their values, NaN null.
 
@@ -42,6 +46,8 @@ def to_json(data: object, *, ascii_only: bool = False) -> str:
 
     text = json.dumps(jsonable(data), ensure_ascii=ascii_only, allow_nan=False)
     # Outside of strings these cannot occur, and inside they would be orders to the terminal.
+    if text.isascii() and "\x7f" not in text:
+        return text
     return re.sub(_UNSAFE_IN_JSON, lambda match: json.dumps(match[0])[1:-1], text)
 
 
@@ -57,6 +63,8 @@ def jsonable(value: Any) -> Any:
             key if type(key) is str else str(jsonable(key)): item if type(item) is str else jsonable(item)
             for key, item in value.items()
         }
+    if type(value) is Plain:
+        return value
     if isinstance(value, list | tuple):
         return [jsonable(item) for item in value]
     return _rare(value)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ffe_core.cli.output import clean, foreign, to_json
+from ffe_core.cli.output import Plain, clean, foreign, to_json
 
 
 class Side(StrEnum):
@@ -93,6 +93,14 @@ def test_json_is_standard_and_holds_no_control_character(value: object) -> None:
         assert clean(line.replace("  ", "")) is not None
         assert not any(ord(letter) < 0x20 or 0x7F <= ord(letter) < 0xA0 for letter in line)
         assert not ascii_only or line.isascii()
+
+
+def test_a_plain_list_is_printed_as_any_other_is() -> None:
+    rows = [{"time": "2023-06-01T00:00:00Z", "value": 0.1}, {"time": "\x7f\u2028Zürich", "value": None}]
+    for ascii_only in (False, True):
+        assert to_json({"a": Plain(rows)}, ascii_only=ascii_only) == to_json({"a": rows}, ascii_only=ascii_only)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        to_json(Plain([float("nan")]))
 
 
 @given(st.text())

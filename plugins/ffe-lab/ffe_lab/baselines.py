@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ffe_lab.metrics import Metrics
-from ffe_lab.trades import Floats
+from ffe_lab.trades import Floats, Indices
 
 if TYPE_CHECKING:
     from ffe_lab.backtest import Backtest
 
 #: the usual pair of means
 _CROSS = {"fast": 10, "slow": 50}
+#: trades of random runs that are reckoned up together: what is drawn does not depend on it
+_CHUNK = 1 << 14
 
 
 def baselines(made: Backtest, *, random_runs: int = 1000, seed: int = 0) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def random_entries(made: Backtest, runs: int, seed: int) -> dict[str, Any] | Non
     trades = made.trades
     if not len(trades) or runs < 1:
         return None
-    returns = np.array([_lot(made, rng) for rng in _streams(runs, seed)])
+    returns = _lots(made, runs, seed)
     own = float(made.equity[-1]) / made.setup.initial_balance - 1
     low, middle, high = np.percentile(returns, (2.5, 50, 97.5)).tolist()
     return {
@@ -102,24 +103,40 @@ def random_entries(made: Backtest, runs: int, seed: int) -> dict[str, Any] | Non
     }
 
 
-def _streams(runs: int, seed: int) -> Iterator[np.random.Generator]:
-    for number in range(runs):
-        yield np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, number]))
-
-
-def _lot(made: Backtest, rng: np.random.Generator) -> float:
-    trades, market = made.trades, made.market
-    bars = len(market)
-    order = rng.permutation(len(trades))
-    length = (trades.exit - trades.entry)[order]
-    free = max(0, bars - int(length.sum()) - 1)
-    pauses = np.sort(rng.integers(0, free + 1, len(order)))
-    enter = np.minimum(pauses + np.concatenate(([0], np.cumsum(length)[:-1])), bars - 1)
-    leave = np.minimum(enter + length, bars - 1)
+def _lots(made: Backtest, runs: int, seed: int) -> Floats:
+    """The total return of each run, a fraction, float64[runs]; a few of them are drawn and reckoned up at a time."""
+    trades, market, costs = made.trades, made.market, made.setup.costs
+    count, last = len(trades), len(market) - 1
+    length = trades.exit - trades.entry
+    free = max(0, last - int(length.sum()))
     opens = market.open[market.first :]
-    costs, side = made.setup.costs, trades.side[order].astype(np.float64)
-    slip = costs.base(market.asset)
-    paid, got = opens[enter] * (1 + side * slip), opens[leave] * (1 - side * slip)
-    share = (trades.quantity * trades.entry_price / made.equity[trades.entry])[order]
-    gain = side * (got / paid - 1) - costs.fee * (1 + got / paid)
-    return float(np.prod(np.maximum(1 + share * gain, 0.0)) - 1)
+    side, slip = trades.side.astype(np.float64), costs.base(market.asset)
+    worse, better = 1 + side * slip, 1 - side * slip
+    share = trades.quantity * trades.entry_price / made.equity[trades.entry]
+    rows = max(1, _CHUNK // count)
+    made_of = []
+    for first in range(0, runs, rows):
+        order, pauses = _draw(range(first, min(first + rows, runs)), count, free, seed)
+        lasts = length[order]
+        enter = np.minimum(np.sort(pauses, axis=1) + np.cumsum(lasts, axis=1) - lasts, last)
+        leave = np.minimum(enter + lasts, last)
+        change = opens[leave] * better[order] / (opens[enter] * worse[order])
+        gain = side[order] * (change - 1) - costs.fee * (1 + change)
+        made_of.append(np.prod(np.maximum(1 + share[order] * gain, 0.0), axis=1) - 1)
+    return np.concatenate(made_of)
+
+
+def _draw(numbers: range, count: int, free: int, seed: int) -> tuple[Indices, Indices]:
+    """Of each run, by its number, the order of the trades and the pauses before them, int64[k, count]."""
+    shape = len(numbers), count
+    order, pauses = np.empty(shape, np.int64), np.empty(shape, np.int64)
+    source = np.random.Philox(key=seed)
+    rng = np.random.Generator(source)
+    # A stream for each run; to set one is quicker than to make one.
+    stream = source.state
+    for row, number in enumerate(numbers):
+        stream["state"]["counter"][-1] = number
+        source.state = stream
+        order[row] = rng.permutation(count)
+        pauses[row] = rng.integers(0, free + 1, count)
+    return order, pauses

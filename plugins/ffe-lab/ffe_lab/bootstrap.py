@@ -96,7 +96,15 @@ def resample(
         raise ValueError(f"{len(returns)} returns cannot be resampled {resamples} times")
     periods = periods_per_year(kind)
     rate, root = daily_rate(risk_free, periods), math.sqrt(periods)
-    made = [_measures(returns[index], rate, root) for index in paths(len(returns), resamples=resamples, seed=seed)]
+    # Twice in a row, so that a block runs on from the last day to the first one.
+    around = np.concatenate((returns, returns))
+    drawn = _drawn(len(returns), mean_block(len(returns)), resamples, seed)
+    # Memory that is used again and again: what is fresh costs more than what is done with it.
+    room = np.empty((2, _rows_of_chunk(len(returns), resamples), len(returns)))
+    made = [
+        _measures(around.take(index, out=room[0][: len(index)], mode="clip"), room[1][: len(index)], rate, root)
+        for index in drawn
+    ]
     total, sharpe, fallen = (np.concatenate(parts) for parts in zip(*made, strict=True))
     return Resampled(total, sharpe, fallen)
 
@@ -107,38 +115,70 @@ def paths(days: int, *, block: int | None = None, resamples: int = RESAMPLES, se
     A day begins a new block with probability 1 / ``block`` (``mean_block`` if not given) at any day alike; else it is
     the one after, and after the last comes the first.
     """
+    for index in _drawn(days, block or mean_block(days), resamples, seed):
+        yield np.where(index < days, index, index - days)
+
+
+def _drawn(days: int, block: int, resamples: int, seed: int) -> Iterator[Indices]:
+    """``paths`` whose blocks run on behind the last day, up to twice ``days``. Each is overwritten by the next."""
     rng = np.random.Generator(np.random.Philox(key=seed))
-    begins = 1.0 / (block or mean_block(days))
-    rows = max(1, _CHUNK // days)
+    rows = _rows_of_chunk(days, resamples)
+    numbers, room = np.empty((rows, days)), np.empty((rows, days), np.int64)
     for first in range(0, resamples, rows):
-        yield _blocks(rng.random((min(rows, resamples - first), days)), begins)
+        drawn = numbers[: resamples - first]
+        rng.random(out=drawn)
+        yield _blocks(drawn, 1.0 / block, room[: len(drawn)])
 
 
-def _blocks(drawn: Floats, begins: float) -> Indices:
-    days = drawn.shape[1]
-    # One number does both: whether a block begins, and, as what is below the threshold is uniform again, where.
-    starts = np.minimum((drawn * (days / begins)).astype(np.int64), days - 1)
-    starts[:, 0] = (drawn[:, 0] * days).astype(np.int64)
+def _rows_of_chunk(days: int, resamples: int) -> int:
+    return max(1, min(_CHUNK // days, resamples))
+
+
+def _blocks(drawn: Floats, begins: float, index: Indices) -> Indices:
+    """Fills ``index``, int64 of the shape of ``drawn``."""
+    rows, days = drawn.shape
     new = drawn < begins
     new[:, 0] = True
-    position = np.arange(days)
-    latest = np.maximum.accumulate(np.where(new, position, 0), axis=1)
-    index: Indices = np.take_along_axis(starts, latest, axis=1) + (position - latest)
-    index[index >= days] -= days
+    at = np.flatnonzero(new)
+    # One number does both: whether a block begins, and, as what is below the threshold is uniform again, where.
+    starts = np.minimum((drawn.take(at) * (days / begins)).astype(np.int64), days - 1)
+    starts[np.searchsorted(at, np.arange(rows) * days)] = (drawn[:, 0] * days).astype(np.int64)
+    # From day to day it goes on by one, and at a new block by as much as leads there.
+    index.fill(1)
+    steps = index.reshape(-1)
+    steps[at] += np.diff(starts - at, prepend=1)
+    np.add.accumulate(steps, out=steps)
     return index
 
 
-def _measures(paths_of: Floats, rate: float, root: float) -> tuple[Floats, Floats, Floats]:
-    deviation = paths_of.std(axis=1, ddof=1) if paths_of.shape[1] > 1 else np.zeros(len(paths_of))
-    varies = deviation > _FLAT * np.abs(paths_of).max(axis=1) + _ROUNDING
+def _measures(paths_of: Floats, spare: Floats, rate: float, root: float) -> tuple[Floats, Floats, Floats]:
+    """Of float64[k, days], which are written over like ``spare`` of the same shape."""
+    mean, deviation = _moments(paths_of, spare)
+    varies = deviation > _FLAT * np.maximum(paths_of.max(axis=1), -paths_of.min(axis=1)) + _ROUNDING
     sharpe = np.full(len(paths_of), np.nan)
-    np.divide(paths_of.mean(axis=1) - rate, deviation, out=sharpe, where=varies)
+    np.divide(mean - rate, deviation, out=sharpe, where=varies)
     # Growth beyond what a float holds is infinite here and left out of the interval.
     with np.errstate(over="ignore", invalid="ignore"):
         # What is lost stays lost: two days that each lose more than everything do not make a gain.
-        growth = np.cumprod(np.maximum(1.0 + paths_of, 0.0), axis=1)
-        peaks = np.maximum(np.maximum.accumulate(growth, axis=1), 1.0)
-        return growth[:, -1] - 1.0, sharpe * root, (1.0 - growth / peaks).max(axis=1)
+        growth = np.add(paths_of, 1.0, out=paths_of)
+        np.maximum(growth, 0.0, out=growth)
+        np.multiply.accumulate(growth, axis=1, out=growth)
+        total = growth[:, -1] - 1.0
+        peaks = np.maximum.accumulate(growth, axis=1, out=spare)
+        np.maximum(peaks, 1.0, out=peaks)
+        return total, sharpe * root, 1.0 - np.divide(growth, peaks, out=growth).min(axis=1)
+
+
+def _moments(paths_of: Floats, spare: Floats) -> tuple[Floats, Floats]:
+    """Mean and sample deviation of each row; the bits of ``mean`` and ``std``, with one sum of the values, not two."""
+    days = paths_of.shape[1]
+    mean = paths_of.mean(axis=1)
+    if days < 2:
+        return mean, np.zeros(len(paths_of))
+    apart = np.subtract(paths_of, mean[:, np.newaxis], out=spare)
+    np.multiply(apart, apart, out=apart)
+    deviation: Floats = np.sqrt(apart.sum(axis=1) / (days - 1))
+    return mean, deviation
 
 
 def _interval(values: Floats, confidence: float) -> Interval | None:

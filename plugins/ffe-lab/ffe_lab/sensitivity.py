@@ -12,6 +12,7 @@ from ffe_lab.costs import Costs
 
 if TYPE_CHECKING:
     from ffe_lab.backtest import Backtest
+    from ffe_lab.metrics import Metrics
 
 #: where costs are nothing, the ones that are scaled to find how much a run would bear
 _USUAL = Costs()
@@ -32,12 +33,13 @@ def cost_sensitivity(made: Backtest) -> list[dict[str, Any]]:
     """
     costs, kind = made.setup.costs, made.market.asset.kind
     tiered = replace(Costs.tiered(kind), **{name: getattr(costs, name) for name in _KEPT})
-    factor = break_even(lambda times: _final(made, _base(costs).scaled(times)), made.setup.initial_balance)
+    runs = _Runs(made)
+    factor = break_even(lambda times: runs.final(_base(costs).scaled(times)), made.setup.initial_balance)
     return [
-        _row("as run", costs, made),
-        _row("twice the cost", costs.scaled(2), made),
-        _row("taker fee of the venue", tiered, made),
-        _row("break-even cost", None if factor is None else _base(costs).scaled(factor), made),
+        runs.row("as run", costs),
+        runs.row("twice the cost", costs.scaled(2)),
+        runs.row("taker fee of the venue", tiered),
+        runs.row("break-even cost", None if factor is None else _base(costs).scaled(factor)),
     ]
 
 
@@ -73,28 +75,43 @@ def _base(costs: Costs) -> Costs:
     return replace(costs, fee=_USUAL.fee, slippage=_USUAL.slippage) if none else costs
 
 
-def _at(made: Backtest, costs: Costs) -> Backtest:
-    from ffe_lab.backtest import run
+class _Runs:
+    """What a run makes at other costs: its metrics, and what is left at the end. The same costs are run once."""
 
-    sizing = replace(made.setup.sizing, fee=Decimal(repr(costs.fee)))
-    setup = replace(made.setup, costs=costs, sizing=sizing)
-    return run(
-        made.lab, made.market, made.provider, setup, params=made.params, risk_free=made.basis.risk_free,
-        calls=made.calls,
-    )  # fmt: skip
+    def __init__(self, made: Backtest) -> None:
+        self._made = made
+        self._known = {made.setup.costs: _end_of(made)}
+
+    def at(self, costs: Costs) -> tuple[Metrics, float]:
+        if costs not in self._known:
+            self._known[costs] = _end_of(self._run(costs))
+        return self._known[costs]
+
+    def final(self, costs: Costs) -> float:
+        return self.at(costs)[1]
+
+    def row(self, name: str, costs: Costs | None) -> dict[str, Any]:
+        from ffe_lab.backtest import record
+
+        if costs is None:
+            return {"name": name, "fee": None, "slippage": None, "metrics": None}
+        slippage = costs.base(self._made.market.asset)
+        return {"name": name, "fee": costs.fee, "slippage": slippage, "metrics": record(self.at(costs)[0])}
+
+    def _run(self, costs: Costs) -> Backtest:
+        from ffe_lab.backtest import run
+
+        made = self._made
+        sizing = replace(made.setup.sizing, fee=Decimal(repr(costs.fee)))
+        setup = replace(made.setup, costs=costs, sizing=sizing)
+        return run(
+            made.lab, made.market, made.provider, setup, params=made.params, risk_free=made.basis.risk_free,
+            calls=made.calls,
+        )  # fmt: skip
 
 
-def _final(made: Backtest, costs: Costs) -> float:
-    return float(_at(made, costs).equity[-1])
-
-
-def _row(name: str, costs: Costs | None, made: Backtest) -> dict[str, Any]:
-    from ffe_lab.backtest import record
-
-    if costs is None:
-        return {"name": name, "fee": None, "slippage": None, "metrics": None}
-    metrics = made.metrics if costs == made.setup.costs else _at(made, costs).metrics
-    return {"name": name, "fee": costs.fee, "slippage": costs.base(made.market.asset), "metrics": record(metrics)}
+def _end_of(made: Backtest) -> tuple[Metrics, float]:
+    return made.metrics, float(made.equity[-1])
 
 
 _KEPT = ("slippage", "commission", "model", "impact")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ffe_core.cli.output import Plain
 from ffe_core.cli.session import Session, command
 from ffe_core.errors import UsageError
 from ffe_lab.commands.models import model_options, with_models
@@ -81,7 +82,7 @@ def backtest(
         write(page, report_of(made, data))
     if output_file is not None:
         write_json(output_file, data)
-    session.emit(data, lambda console: _show(data, console, page))
+    session.emit({**data, "equity": Plain(data["equity"])}, lambda console: _show(data, console, page))
 
 
 def remarks_on_models(data: dict[str, Any]) -> list[str]:
