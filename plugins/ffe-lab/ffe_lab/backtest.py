@@ -28,8 +28,6 @@ from ffe_lab.trials import Tried, digest_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ffe_lab.heard import Votes
-
 ACTIONS = {1: "BUY", -1: "SELL", 0: "HOLD"}
 
 type Provider = str | VectorProvider | Sequence[str]
@@ -136,11 +134,13 @@ class Backtest:
         made["refused"] = self.refusals()
         if full:
             made["cost_sensitivity"] = self.cost_sensitivity()
-        if self.calls.heard is not None:
-            made |= self._of_models(self.calls.heard)
-        return made
+        return made | self.of_models()
 
-    def _of_models(self, votes: Votes) -> dict[str, Any]:
+    def of_models(self) -> dict[str, Any]:
+        """``ai`` and ``hindsight`` where models were asked, else nothing."""
+        votes = self.calls.heard
+        if votes is None:
+            return {}
         from ffe_lab.exposure import expenses, hindsight
 
         names = self.provider.split(",")

@@ -56,7 +56,7 @@ def heard_calls(
         votes, verdicts = _in_rounds(engine, market, panel, interview, strategies, rules, named)
     else:
         votes = votes_of(engine, market, panel, interview, named)
-        verdicts = combined(votes, market.asset, strategies, rules, _stand_ins(engine, market, panel, votes))
+        verdicts = combined(votes, market.asset, strategies, rules, stand_ins(engine, market, panel, votes))
     return calls_from(market, votes, verdicts, panel)
 
 
@@ -135,7 +135,7 @@ def _verdict(
     return combine(ballot_of(asset, at, said, rules, seed=seed_of(asset, at)), strategies, rules)
 
 
-def _stand_ins(engine: Engine, market: Market, panel: Mapping[str, AIProvider], votes: Votes) -> Callable[[int], Row]:
+def stand_ins(engine: Engine, market: Market, panel: Mapping[str, AIProvider], votes: Votes) -> Callable[[int], Row]:
     """The rules that settings let answer for a panel that failed as a whole; only their way out is followed."""
     if engine.settings.ai.fallback != "local" or all(any(said.is_vote for said in row) for row in votes.rows):
         return lambda _place: ()
@@ -175,7 +175,13 @@ def _in_rounds(
 
 
 def calls_from(market: Market, votes: Votes, verdicts: Sequence[Verdict], panel: Mapping[str, AIProvider]) -> Calls:
-    bars, first = len(market.candles), market.first
+    members = [name for name in panel if name not in votes.left_out]
+    return columns_of(len(market.candles), votes, verdicts, members)
+
+
+def columns_of(bars: int, votes: Votes, verdicts: Sequence[Verdict], members: Sequence[str]) -> Calls:
+    """The calls of so many bars, of which the last ones were voted on."""
+    first = bars - len(votes.rows)
     action, confidence, agreement = np.zeros(bars, np.int8), np.zeros(bars, np.int8), np.zeros(bars)
     # A verdict without a vote of the panel is its stand-ins': they may leave a position, and open none.
     spoke = [any(said.is_vote for said in row) for row in votes.rows]
@@ -185,7 +191,6 @@ def calls_from(market: Market, votes: Votes, verdicts: Sequence[Verdict], panel:
     ]
     confidence[first:] = [verdict.confidence for verdict in verdicts]
     agreement[first:] = [verdict.agreement for verdict in verdicts]
-    members = [name for name in panel if name not in votes.left_out]
     signals = {name: _signals(votes.of(name), bars, first) for name in members}
     return Calls(action, confidence, agreement, votes=signals, heard=votes)
 

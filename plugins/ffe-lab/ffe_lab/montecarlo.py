@@ -17,6 +17,7 @@ from ffe_lab.drawdown import drawdown
 from ffe_lab.heading import heading
 from ffe_lab.lab import ENSEMBLE, Lab
 from ffe_lab.machine import compiled
+from ffe_lab.makers import models_among
 from ffe_lab.market import Market, buffer_of
 from ffe_lab.spread import Arrays, Progress, known, spread, threaded
 from ffe_lab.study import Runner, Study
@@ -147,6 +148,7 @@ class MonteCarlo:
             "std": float(values.std(ddof=1)) if len(self) > 1 else None,
             "loss_probability": self.loss_probability,
             "drawdown_percentiles": self.drawdown_percentiles,
+            **base.of_models(),
         }
 
 
@@ -189,8 +191,9 @@ def monte_carlo(
     """
     bench = lab or usual_lab()
     market, setup = on_terms(bench, candles, terms, compiled=True)
-    base = run(bench, market.as_compiled(), provider, setup, params=params, risk_free=risk_free)
     variation = Variation(method, noise_std, block, terms.get("seed", 0))
+    require_rules(bench, provider, variation)
+    base = run(bench, market.as_compiled(), provider, setup, params=params, risk_free=risk_free)
     return paths_of(base, provider, variation, simulations, executor=executor, progress=progress)
 
 
@@ -203,9 +206,10 @@ def paths_of(
     executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> MonteCarlo:
-    """The Monte Carlo around a run that was made. Raises ``UsageError`` for no simulations."""
+    """The Monte Carlo around a run that was made. Raises ``UsageError``, also like ``require_rules``."""
     if simulations < 1:
         raise UsageError(f"{simulations} simulations tell nothing")
+    require_rules(base.lab, provider, variation)
     if variation.method == "shuffle":
         return MonteCarlo(base, variation, shuffled(base, variation.seed, simulations))
     study = Study.of(base.lab, base.market, provider, base.setup, params=base.params, risk_free=base.basis.risk_free)
@@ -218,6 +222,16 @@ def paths_of(
     else:
         found = list(spread(executor, "ffe_lab.montecarlo:chunk", chunks, study, base.market, progress))
     return MonteCarlo(base, variation, np.concatenate(found))
+
+
+def require_rules(lab: Lab, provider: Provider, variation: Variation) -> None:
+    """Raises ``UsageError`` where models would have to be asked about bars that never were."""
+    models = models_among(lab, provider)
+    if models and variation.method != "shuffle":
+        raise UsageError(
+            f"{models[0]} would have to be asked about every bar of every path, and no cassette has answers to those",
+            hint="--method shuffle changes the order of the trades that were made",
+        )
 
 
 def chunk(arguments: Mapping[str, Any], shared: Arrays) -> Floats:

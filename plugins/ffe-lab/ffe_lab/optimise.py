@@ -20,12 +20,13 @@ from ffe_core import Candles, Executor, NotConfigured, UsageError
 from ffe_lab.backtest import Backtest, Provider, name_of, on_terms, record, run, usual_lab
 from ffe_lab.heading import IN_SAMPLE, heading
 from ffe_lab.lab import ENSEMBLE, Lab
+from ffe_lab.makers import WEIGHT, Maker
 from ffe_lab.market import Market
 from ffe_lab.returns import MetricsBasis
 from ffe_lab.simulate import Setup
-from ffe_lab.space import Range, Space, combinations, drawn, plain, usual_space
+from ffe_lab.space import Range, Space, combinations, drawn, plain
 from ffe_lab.spread import Progress
-from ffe_lab.study import DRAWDOWN, FINAL, ROW, SHARPE, TRADES, OneRule, Runner, Study, parted, varied
+from ffe_lab.study import DRAWDOWN, FINAL, ROW, SHARPE, TRADES, Runner, Study, parted, varied
 from ffe_lab.sweep import ranked, record_trials, require, rows_of
 from ffe_lab.terms import Terms
 from ffe_lab.trades import Floats, Indices
@@ -60,6 +61,7 @@ class Optimisation:
     provider: Provider
     params: Point
     setup: Setup = field(repr=False)
+    maker: Maker = field(repr=False)
     space: Space = field(repr=False)
     search: str
     seed: int
@@ -106,10 +108,10 @@ class Optimisation:
     @cached_property
     def best_run(self) -> Backtest:
         """The whole backtest of the best point over the span that it was looked for in, deflated by all trials."""
-        own, account = parted({**self.params, **self.best})
+        own, account = parted(self.best)
         return run(
-            self.lab, self.market, self.provider, varied(self.setup, account), params=own,
-            risk_free=self.basis.risk_free, trials=self.tried,
+            self.lab, self.market, self.provider, varied(self.setup, account), params={**self.params, **own},
+            risk_free=self.basis.risk_free, trials=self.tried, calls=self.maker.calls(self.market, own),
         )  # fmt: skip
 
     def history(self) -> list[dict[str, Any]]:
@@ -147,9 +149,7 @@ class Optimisation:
         made: dict[str, Any] = {"exits": exits} if exits else {}
         if "risk" in account:
             made["sizing"] = {"risk": account["risk"]}
-        if own:
-            made["plugins"] = {"lab": {"params": {name_of(self.provider): own}}}
-        return made
+        return made | self.maker.settings(own)
 
     def config_text(self) -> str:
         """``config`` as YAML; its first lines say what it is worth."""
@@ -179,6 +179,7 @@ class Optimisation:
             "front": [self.history()[place] for place in self.front.tolist()],
             "config": self.config(),
             "history": self.history(),
+            **self.best_run.of_models(),
         }
 
 
@@ -198,6 +199,7 @@ def optimize(
     executor: Executor | None = None,
     risk_free: float | None = None,
     timeout: float | None = None,
+    weights: bool = False,
     progress: Progress | None = None,
     lab: Lab | None = None,
     **terms: Unpack[Terms],
@@ -205,7 +207,8 @@ def optimize(
     """Looks for the parameters with the highest Sharpe ratio among ``trials`` of ``space``.
 
     ``space`` maps names to choices or to a ``Range``: parameters of the provider, and ``stop``, ``target`` and ``risk``
-    of the account; ``None`` is the provider's usual one and the account's. ``search`` is ``grid`` (all combinations,
+    of the account; of a panel ``strategy`` and ``weight.NAME``. ``None`` is the provider's usual one and the account's,
+    with the ``weights`` of a panel's members where they are wanted. ``search`` is ``grid`` (all combinations,
     whatever ``trials`` says), ``random`` or ``tpe``, by default ``tpe`` where Optuna is installed. With
     ``multi_objective`` the drawdown counts too, and ``front`` is the Pareto front. ``timeout`` seconds end the search
     early. ``executor`` spreads grid and random search; ``tpe`` learns from trial to trial and stays here. Everything
@@ -216,7 +219,7 @@ def optimize(
     return optimize_over(
         bench, market, provider, setup, space, trials=trials, search=search, multi_objective=multi_objective,
         params=params, executor=executor, seed=terms.get("seed", 0), risk_free=risk_free, timeout=timeout,
-        progress=progress,
+        weights=weights, progress=progress,
     )  # fmt: skip
 
 
@@ -235,7 +238,9 @@ def optimize_over(
     seed: int = 0,
     risk_free: float | None = None,
     timeout: float | None = None,
+    weights: bool = False,
     progress: Progress | None = None,
+    maker: Maker | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Optimisation:
     """An optimisation whose market and account are made already."""
@@ -245,8 +250,10 @@ def optimize_over(
     if trials < 1:
         raise UsageError(f"{trials} trials find nothing")
     market = market.as_compiled()
-    study = Study.of(lab, market, provider, setup, params=params, risk_free=risk_free, fewest_days=_FEWEST_DAYS)
-    held = space if space is not None else default_space(study)
+    study = Study.of(
+        lab, market, provider, setup, params=params, risk_free=risk_free, fewest_days=_FEWEST_DAYS, maker=maker
+    )
+    held = space_of(study, space, weights=weights)
     objectives = OBJECTIVES if multi_objective else OBJECTIVES[:1]
     runner, until = Runner(study, market), math.inf if timeout is None else clock() + timeout
     basis = MetricsBasis.of(market.asset.kind, study.risk_free)
@@ -263,8 +270,9 @@ def optimize_over(
     whole = [{**(params or {}), **tried_points[place]} for place in taken]
     tried = record_trials(lab, market, provider, setup, whole, rows[taken])
     return Optimisation(
-        lab, market, provider, params or {}, setup, held, chosen, seed, objectives, tried_points, rows, basis, tried
-    )
+        lab, market, provider, params or {}, setup, study.maker, held, chosen, seed, objectives, tried_points, rows,
+        basis, tried,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,16 +288,23 @@ class _InTime:
         return self.always or self.clock() < self.until
 
 
-def default_space(study: Study) -> Space:
-    """The usual values of the provider's numbers, and of the account what its sizing looks at."""
+def space_of(study: Study, space: Space | None, *, weights: bool) -> Space:
+    """What was asked for, with the weights of a panel where those are wanted besides; else the usual."""
+    if space is None:
+        return default_space(study, weights=weights)
+    more = study.maker.space(weights=True) if weights else {}
+    return {**{name: values for name, values in more.items() if name.startswith(WEIGHT)}, **space}
+
+
+def default_space(study: Study, *, weights: bool = False) -> Space:
+    """The usual values of who decides, numbers from the least to the most, and what the account's sizing looks at."""
     account = {name: each for name, each in ACCOUNT_SPACE.items() if name != "risk" or _uses_risk(study.setup)}
-    if not isinstance(study.maker, OneRule):
-        return account
-    numbers = {
-        name: Range(values[0], values[-1])  # type: ignore[arg-type]
-        for name, values in usual_space(study.maker.provider).items()
-    }
-    return {**numbers, **account}
+    return {**{name: _whole(values) for name, values in study.maker.space(weights=weights).items()}, **account}
+
+
+def _whole(values: Range | Sequence[Any]) -> Range | Sequence[Any]:
+    numbers = not isinstance(values, Range) and all(isinstance(each, int | float) for each in values)
+    return Range(values[0], values[-1]) if numbers else values  # type: ignore[index]
 
 
 def _uses_risk(setup: Setup) -> bool:

@@ -10,28 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ffe_core import (
-    AggregationStrategy,
-    ColumnProvider,
-    Columns,
-    Instrument,
-    Timeframe,
-    UsageError,
-    VectorProvider,
-)
-from ffe_core.ensemble.tiers import EnsembleRules
+from ffe_core import ColumnProvider, Columns, Instrument, Timeframe, UsageError, VectorProvider
 from ffe_lab import loop, rows
-from ffe_lab.calls import calls_of, panel_calls
 from ffe_lab.costs import delays, thin_hours
 from ffe_lab.courses import PRICES
 from ffe_lab.drawdown import drawdown
-from ffe_lab.gate import Calls
-from ffe_lab.lab import ENSEMBLE, Lab
+from ffe_lab.lab import Lab
 from ffe_lab.machine import compiled
+from ffe_lab.makers import Maker, OneRule, maker_of
 from ffe_lab.market import Market
 from ffe_lab.metrics import FEWEST_DAYS, sharpe_per_period
 from ffe_lab.returns import daily_equity, daily_rate, periods_per_year, simple_returns
@@ -50,50 +40,6 @@ ACCOUNT = ("stop", "target", "risk")
 #: places of a run's row of numbers; what does not exist is NaN there
 FINAL, SHARPE, DRAWDOWN, TRADES, WINS = range(5)
 ROW = 5
-
-
-class Maker(Protocol):
-    """Who decides: makes the calls of a whole market."""
-
-    def calls(self, market: Market, params: Point) -> Calls: ...
-
-
-@dataclass(frozen=True, slots=True)
-class OneRule:
-    provider: VectorProvider
-
-    def calls(self, market: Market, params: Point) -> Calls:
-        return calls_of(self.varied(params), market.series)
-
-    def varied(self, params: Point) -> VectorProvider:
-        """Raises ``UsageError`` for parameters that the rule does not take."""
-        return self.provider.with_params(**params) if params else self.provider
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    members: dict[str, VectorProvider]
-    strategies: dict[str, AggregationStrategy]
-    rules: EnsembleRules
-
-    def calls(self, market: Market, params: Point) -> Calls:
-        if params:
-            raise UsageError("parameters are those of one provider", hint="--provider NAME, once")
-        return panel_calls(self.members, market, self.strategies, self.rules)
-
-
-def maker_of(lab: Lab, provider: Provider, params: Point | None = None) -> Maker:
-    """Raises ``UnknownName``, and ``UsageError`` for who cannot answer for a whole series."""
-    if not isinstance(provider, str) and isinstance(provider, VectorProvider):
-        return OneRule(provider.with_params(**params) if params else provider)
-    names = [provider] if isinstance(provider, str) else list(provider)
-    if len(names) == 1 and names[0] != ENSEMBLE:
-        return OneRule(lab.provider(names[0], params))
-    if params:
-        raise UsageError("parameters are those of one provider", hint="--provider NAME, once")
-    registry = lab.engine.registry
-    strategies = {name: registry.close_at_hand("strategy", name) for name in registry.strategies}
-    return Panel({name: lab.provider(name) for name in lab.panel(names)}, strategies, lab.ensemble)
 
 
 @dataclass(frozen=True)
@@ -118,10 +64,11 @@ class Study:
         params: Point | None = None,
         risk_free: float | None = None,
         fewest_days: int = FEWEST_DAYS,
+        maker: Maker | None = None,
     ) -> Study:
-        """Raises like ``maker_of``."""
+        """``maker`` where it is made already. Raises like ``maker_of``."""
         return cls(
-            maker_of(lab, provider, params),
+            maker or maker_of(lab, market, provider, params),
             setup,
             lab.instrument(market.asset, float(market.close[market.first]), setup),
             lab.rulebook if setup.gate else None,

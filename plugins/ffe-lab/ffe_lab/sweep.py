@@ -13,13 +13,14 @@ from ffe_core import Candles, Executor, UsageError
 from ffe_lab.backtest import Backtest, Provider, name_of, on_terms, record, run, usual_lab
 from ffe_lab.heading import IN_SAMPLE, heading
 from ffe_lab.lab import Lab
+from ffe_lab.makers import Maker
 from ffe_lab.market import Market
 from ffe_lab.metrics import Headline
 from ffe_lab.returns import MetricsBasis
 from ffe_lab.simulate import Setup
 from ffe_lab.space import Space, combinations
 from ffe_lab.spread import Arrays, Progress, known, spread, threaded
-from ffe_lab.study import DRAWDOWN, FINAL, ROW, SHARPE, TRADES, OneRule, Runner, Study, parted, trial_of, varied
+from ffe_lab.study import DRAWDOWN, FINAL, ROW, SHARPE, TRADES, Runner, Study, parted, trial_of, varied
 from ffe_lab.terms import Terms
 from ffe_lab.trades import Floats, Indices
 from ffe_lab.trials import Span, Tried
@@ -47,6 +48,7 @@ class Sweep:
     market: Market = field(repr=False)
     provider: Provider
     setup: Setup = field(repr=False)
+    maker: Maker = field(repr=False)
     points: tuple[Point, ...] = field(repr=False)
     rows: Floats = field(repr=False)
     skipped: int
@@ -106,7 +108,7 @@ class Sweep:
         params, account = parted(self.best)
         return run(
             self.lab, self.market, self.provider, varied(self.setup, account), params=params,
-            risk_free=self.basis.risk_free, trials=self.tried,
+            risk_free=self.basis.risk_free, trials=self.tried, calls=self.maker.calls(self.market, params),
         )  # fmt: skip
 
     def frame(self) -> pd.DataFrame:
@@ -148,7 +150,8 @@ def sweep(
 ) -> Sweep:
     """Runs ``provider`` with every combination of ``space``, such as ``{"fast": range(5, 25), "slow": [50, 100]}``.
 
-    Beside the provider's own parameters ``stop``, ``target`` and ``risk`` of the account can be varied, fractions.
+    Beside the provider's own parameters ``stop``, ``target`` and ``risk`` of the account can be varied, fractions, and
+    of a panel its ``strategy`` and the weights ``weight.NAME``. Models are asked once, whatever is tried.
     Combinations that the provider refuses are skipped and counted. All are trials: the ledger counts them.
     ``executor`` spreads the runs over workers, ``None`` over threads of this process; the numbers are the same bits,
     in the same order. Everything else as in ``backtest``. Raises ``UsageError``, also where no combination is left.
@@ -180,7 +183,7 @@ def sweep_over(
     rows = rows_of(Runner(study, market), points, executor, progress)
     tried = record_trials(lab, market, provider, setup, points, rows)
     basis = MetricsBasis.of(market.asset.kind, study.risk_free)
-    return Sweep(lab, market, provider, setup, points, rows, skipped, rank, basis, tried)
+    return Sweep(lab, market, provider, setup, study.maker, points, rows, skipped, rank, basis, tried)
 
 
 def accepted(study: Study, points: Iterable[Point]) -> tuple[tuple[Point, ...], int]:
@@ -204,10 +207,7 @@ def require(study: Study, point: Point) -> None:
     """Raises ``UsageError`` for a point that provider or account does not take."""
     params, account = parted(point)
     varied(study.setup, account)
-    if isinstance(study.maker, OneRule):
-        study.maker.varied(params)
-    elif params:
-        raise UsageError("parameters are those of one provider", hint="--provider NAME, once")
+    study.maker.require(params)
 
 
 def rows_of(

@@ -19,13 +19,14 @@ from ffe_core.domain.clock import iso
 from ffe_lab.backtest import Backtest, Provider, name_of, on_terms, record, run, usual_lab
 from ffe_lab.heading import IN_SAMPLE, heading
 from ffe_lab.lab import ENSEMBLE, Lab
+from ffe_lab.makers import Maker, Recorded
 from ffe_lab.market import Market
 from ffe_lab.metrics import Metrics, measure, sharpe_ratio
 from ffe_lab.returns import MetricsBasis
 from ffe_lab.simulate import Setup
-from ffe_lab.space import Space, combinations, drawn, usual_space
+from ffe_lab.space import Space, combinations, drawn
 from ffe_lab.spread import Arrays, Progress, known, spread
-from ffe_lab.study import ROW, SHARPE, OneRule, Runner, Study, parted, trial_of, varied
+from ffe_lab.study import ROW, SHARPE, Runner, Study, parted, trial_of, varied
 from ffe_lab.sweep import accepted, ranked, rows_of, span_of
 from ffe_lab.terms import Terms
 from ffe_lab.trades import Floats, Indices, Trades
@@ -92,6 +93,7 @@ class WalkForward:
 
     The account goes from test to test; a position that is open at the end of one is marked there. ``equity`` float64[n]
     at ``closes``, epoch milliseconds. ``combinations`` were tried in each window, ``tried`` is what the ledger knows.
+    ``models`` are ``ai`` and ``hindsight`` of the whole span and the account as it was given, where models were asked.
     """
 
     market: Market = field(repr=False)
@@ -107,6 +109,7 @@ class WalkForward:
     combinations: int
     skipped: int
     tried: Tried
+    models: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -193,6 +196,7 @@ class WalkForward:
                 {"time": iso(from_ms(at)), "value": value}
                 for at, value in zip(self.closes.tolist(), self.equity.tolist(), strict=True)
             ],
+            **self.models,
         }
 
 
@@ -251,26 +255,28 @@ def walk_over(
     risk_free: float | None = None,
     trials: int | None = None,
     progress: Progress | None = None,
+    maker: Maker | None = None,
 ) -> WalkForward:
-    """A walk-forward whose market and account are made already."""
+    """A walk-forward whose market and account are made already, and who decides where ``maker`` is given."""
     market = market.as_compiled()
     first, last = days_of(market)
     sizes = lengths or lengths_of((last - first).days, ratio)
     spans = windows(first, last, sizes)
-    study = Study.of(lab, market, provider, setup, params=params, risk_free=risk_free, fewest_days=_FEWEST_DAYS)
+    study = Study.of(
+        lab, market, provider, setup, params=params, risk_free=risk_free, fewest_days=_FEWEST_DAYS, maker=maker
+    )
     points, skipped = _points(study, space, draws, setup.seed)
     rows = _trained(study, market, spans, points, executor, progress)
     tried = _record(lab, market, provider, params or {}, setup, points, rows, trials)
-    rate = study.risk_free
+    over = _Over(lab, market, provider, study, params or {})
     judged = []
     for window, row in zip(spans, rows, strict=True):
-        best = points[int(ranked(row[:, SHARPE], more=True)[0])]
-        judged.append(_judged(lab, market, provider, setup, {**(params or {}), **best}, window, rate, best))
-    basis = MetricsBasis.of(market.asset.kind, rate)
-    closes, equity, metrics = _stitched(lab, market, provider, setup, params or {}, judged, rate, tried)
+        judged.append(_judged(over, window, points[int(ranked(row[:, SHARPE], more=True)[0])]))
+    basis = MetricsBasis.of(market.asset.kind, study.risk_free)
+    closes, equity, metrics = _stitched(over, judged, tried)
     return WalkForward(
         market, provider, params or {}, setup, sizes, tuple(judged), metrics, basis, closes, equity, len(points),
-        skipped, tried,
+        skipped, tried, _of_models(over),
     )  # fmt: skip
 
 
@@ -284,7 +290,7 @@ def days_of(market: Market) -> tuple[datetime, datetime]:
 def _points(study: Study, space: Space | None, draws: int | None, seed: int) -> tuple[tuple[Point, ...], int]:
     chosen = space
     if chosen is None:
-        chosen = usual_space(study.maker.provider) if isinstance(study.maker, OneRule) else {}
+        chosen = study.maker.space()
     if not chosen:
         # Nothing can be tuned: the same in every window.
         return ({},), 0
@@ -357,50 +363,52 @@ def _record(
     return lab.ledger.record(market.asset.symbol, span_of(market), sharpes, pinned=pinned)
 
 
-def _run(
-    lab: Lab,
-    market: Market,
-    provider: Provider,
-    setup: Setup,
-    point: Point,
-    start: datetime,
-    end: datetime,
-    rate: float,
-) -> Backtest:
-    params, account = parted(point)
-    part = part_of(market, start, end)
-    return run(lab, part, provider, varied(setup, account), params=params, risk_free=rate)
+@dataclass(frozen=True, slots=True)
+class _Over:
+    """What is run over part after part of a market."""
+
+    lab: Lab
+    market: Market
+    provider: Provider
+    study: Study
+    params: Point
+
+    def run(self, best: Point, start: datetime, end: datetime, balance: float | None = None) -> Backtest:
+        """With ``best`` of the parameters, and with another balance where one is given."""
+        own, account = parted(best)
+        setup = varied(self.study.setup, account)
+        setup = setup if balance is None else replace(setup, initial_balance=balance)
+        part = part_of(self.market, start, end)
+        return run(
+            self.lab, part, self.provider, setup, params={**self.params, **own}, risk_free=self.study.risk_free,
+            calls=self.study.maker.calls(part, own),
+        )  # fmt: skip
 
 
-def _judged(
-    lab: Lab, market: Market, provider: Provider, setup: Setup, point: Point, window: Window, rate: float, best: Point
-) -> Judged:
-    train = _run(lab, market, provider, setup, point, window.train_start, window.train_end, rate)
-    test = _run(lab, market, provider, setup, point, window.test_start, window.test_end, rate)
-    kind = market.asset.kind
-    sharpes = [sharpe_ratio(each.daily.returns, kind, rate) for each in (train, test)]
+def _of_models(over: _Over) -> dict[str, Any]:
+    maker, setup = over.study.maker, over.study.setup
+    if not isinstance(maker, Recorded):
+        return {}
+    return run(over.lab, over.market, over.provider, setup, calls=maker.whole).of_models()
+
+
+def _judged(over: _Over, window: Window, best: Point) -> Judged:
+    train = over.run(best, window.train_start, window.train_end)
+    test = over.run(best, window.test_start, window.test_end)
+    kind = over.market.asset.kind
+    sharpes = [sharpe_ratio(each.daily.returns, kind, over.study.risk_free) for each in (train, test)]
     return Judged(window, best, train.metrics, test.metrics, sharpes[0], sharpes[1])
 
 
-def _stitched(
-    lab: Lab,
-    market: Market,
-    provider: Provider,
-    setup: Setup,
-    params: Point,
-    judged: Sequence[Judged],
-    rate: float,
-    tried: Tried,
-) -> tuple[Indices, Floats, Metrics]:
+def _stitched(over: _Over, judged: Sequence[Judged], tried: Tried) -> tuple[Indices, Floats, Metrics]:
     """The account as it goes from test to test, each with the parameters that its window chose."""
     parts: list[Backtest] = []
-    balance = setup.initial_balance
+    initial = balance = over.study.setup.initial_balance
     for place, each in enumerate(judged):
         end = each.window.test_end
         if place + 1 < len(judged):
             end = min(end, judged[place + 1].window.test_start)
-        point, own = {**params, **each.best}, replace(setup, initial_balance=balance)
-        parts.append(_run(lab, market, provider, own, point, each.window.test_start, end, rate))
+        parts.append(over.run(each.best, each.window.test_start, end, balance))
         balance = float(parts[-1].equity[-1])
         if balance <= 0:
             break
@@ -411,9 +419,9 @@ def _stitched(
         closes=closes,
         equity=equity,
         trades=_joined(parts),
-        initial_balance=setup.initial_balance,
-        kind=market.asset.kind,
-        risk_free=rate,
+        initial_balance=initial,
+        kind=over.market.asset.kind,
+        risk_free=over.study.risk_free,
         exposure=bars / len(equity),
         trials=tried,
         begins=int(parts[0].time[0]),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ffe_core.cli.session import Session
     from ffe_lab.lab import Lab
 
-_OPTIONS = (
+MODELS = (
     click.option(
         "--cassette",
         type=click.Choice(("off", "record", "replay", "auto")),
@@ -33,7 +33,7 @@ _OPTIONS = (
 
 
 def model_options(function: Any) -> Any:
-    for option in reversed(_OPTIONS):
+    for option in reversed(MODELS):
         function = option(function)
     return function
 

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ffe_core.cli.session import Session, command
-from ffe_lab.commands.options import asked, executor_from, experiment_options, progress_bar
+from ffe_lab.commands.options import (
+    asked,
+    executor_from,
+    experiment_options,
+    lab_of,
+    progress_bar,
+    provider_from,
+    remark_on_models,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,14 +42,18 @@ def monte_carlo(session: Session, asset: str, **options: Any) -> None:
     The same seed gives the same answer, whatever executes it and with however many workers.
     """
     from ffe_lab.backtest import run
-    from ffe_lab.montecarlo import Variation, paths_of
+    from ffe_lab.montecarlo import Variation, paths_of, require_rules
 
     variation = Variation(options["method"], options["noise_std"], options["block"], options["seed"])
-    with executor_from(session, options) as executor, progress_bar(session, "paths") as progress:
+    require_rules(lab_of(session), provider_from(options["providers"]), variation)
+    with executor_from(session, options) as executor:
         of = asked(session, asset, options)
-        base = run(of.lab, of.market.as_compiled(), of.provider, of.setup, params=of.params)
-        made = paths_of(base, of.provider, variation, options["simulations"], executor=executor, progress=progress)
+        market = of.market.as_compiled()
+        base = run(of.lab, market, of.provider, of.setup, params=of.params, calls=of.maker.calls(market, {}))
+        with progress_bar(session, "paths") as progress:
+            made = paths_of(base, of.provider, variation, options["simulations"], executor=executor, progress=progress)
     data = made.data()
+    remark_on_models(session, data)
     session.emit(data, lambda console: _show(data, console))
 
 

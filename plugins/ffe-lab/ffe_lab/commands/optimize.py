@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ffe_core.cli.session import Session, command
-from ffe_lab.commands.options import asked, executor_from, experiment_options, progress_bar, space_from, space_options
+from ffe_lab.commands.options import (
+    asked,
+    executor_from,
+    experiment_options,
+    progress_bar,
+    remark_on_models,
+    space_from,
+    space_options,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,6 +37,7 @@ _FRONT = 10
 )  # fmt: skip
 @click.option("--n-trials", type=click.IntRange(min=1), default=50, show_default=True, help="How many to try.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds after which to stop looking.")
+@click.option("--optimize-weights", is_flag=True, help="Try the weights of a panel's members too, 0.1 to 1 each.")
 @click.option("--multi-objective", is_flag=True, help="Look for shallow drawdowns too, and show the Pareto front.")
 @click.option("--best", "best_file", type=_FILE, metavar="FILE", help="Write the best as settings for --config.")
 @click.option("--history", "history_file", type=_FILE, metavar="FILE", help="Write all trials, as .csv or .json.")
@@ -36,19 +45,24 @@ def optimize(session: Session, asset: str, best_file: Path | None, history_file:
     """Look for the parameters of a provider and of the account that would have done best.
 
     What is found is IN-SAMPLE: it is the best of many, and its deflated Sharpe ratio says what that is worth. Without
-    --space the provider's numbers are tried from half to twice their value, stops, targets and risk around the usual.
+    --space the provider's numbers are tried from half to twice their value, of a panel the way it votes, and stops,
+    targets and risk around the usual.
     """
     from ffe_lab.optimise import optimize_over
 
-    with executor_from(session, options) as executor, progress_bar(session, "trials") as progress:
+    with executor_from(session, options) as executor:
         of = asked(session, asset, options)
-        made = optimize_over(
-            of.lab, of.market, of.provider, of.setup, space_from(options["space"]),
-            trials=options["n_trials"], search=options["search"], multi_objective=options["multi_objective"],
-            params=of.params, executor=executor, seed=options["seed"], timeout=options["timeout"], progress=progress,
-        )  # fmt: skip
+        with progress_bar(session, "trials") as progress:
+            made = optimize_over(
+                of.lab, of.market, of.provider, of.setup, space_from(options["space"]),
+                trials=options["n_trials"], search=options["search"], multi_objective=options["multi_objective"],
+                params=of.params, executor=executor, seed=options["seed"], timeout=options["timeout"],
+                weights=options["optimize_weights"], progress=progress, maker=of.maker,
+            )  # fmt: skip
     _write(made, best_file, history_file)
-    session.emit(made.data(), lambda console: _show(made, console, best_file))
+    data = made.data()
+    remark_on_models(session, data)
+    session.emit(data, lambda console: _show(made, console, best_file))
 
 
 def _write(made: Optimisation, best_file: Path | None, history_file: Path | None) -> None:

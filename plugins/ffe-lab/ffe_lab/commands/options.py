@@ -13,6 +13,7 @@ import click
 
 from ffe_core.cli.instants import Instant
 from ffe_core.errors import UsageError
+from ffe_lab.commands.models import MODELS, with_models
 
 if TYPE_CHECKING:
     from ffe_core import Executor
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ffe_core.engine import Engine
     from ffe_lab.costs import Costs
     from ffe_lab.lab import Lab
+    from ffe_lab.makers import Maker
     from ffe_lab.market import Market
     from ffe_lab.simulate import Setup
 
@@ -120,6 +122,13 @@ def remark(session: Session, market: Market) -> None:
     if market.candles.synthetic:
         session.warn("these prices are invented")
     for line in market.candles.remarks:
+        session.warn(line)
+
+
+def remark_on_models(session: Session, data: Mapping[str, Any]) -> None:
+    from ffe_lab.commands.backtest import remarks_on_models
+
+    for line in remarks_on_models(dict(data)):
         session.warn(line)
 
 
@@ -225,33 +234,43 @@ _SPREAD = (
 _SPACE = (
     click.option(
         "--space", "space", multiple=True, metavar="NAME=VALUES",
-        help="What to try: fast=5,10,20 or slow=20:100:10; also stop, target, risk (fractions); repeatable.",
+        help="What to try: fast=5,10,20 or slow=20:100:10; also stop, target, risk (fractions); of a panel strategy "
+        "and weight.NAME; repeatable.",
     ),
 )  # fmt: skip
 space_options = options(_SPACE)
 #: what every experiment beside the single backtest takes
-experiment_options = options(_MARKET, _MAKER, _ACCOUNT, _SPREAD)
+experiment_options = options(_MARKET, _MAKER, _ACCOUNT, MODELS, _SPREAD)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked for: who decides with which parameters, on which market, with which account."""
+    """What was asked for: who decides with which parameters, on which market, with which account.
+
+    ``maker`` is who decides; models have said by now what they say.
+    """
 
     lab: Lab
     market: Market
     provider: str | tuple[str, ...]
     params: dict[str, Any]
     setup: Setup
+    maker: Maker
 
 
 def asked(session: Session, asset: str, options: Mapping[str, Any]) -> Asked:
-    """Raises like ``market_from``, and ``UsageError`` for what is no account or no parameter."""
+    """Raises like ``market_from`` and ``maker_of``, and ``UsageError`` for what is no account or no parameter."""
+    from ffe_lab.makers import maker_of
+
     lab = lab_of(session)
     market = market_from(lab, asset, options)
     remark(session, market)
     provider = provider_from(options["providers"])
     params = params_for(lab, provider, options["params"])
-    return Asked(lab, market, provider, params, setup_from(lab, options, market.asset.kind))
+    setup = setup_from(lab, options, market.asset.kind)
+    with with_models(session, lab, options) as asking:
+        maker = maker_of(asking, market, provider, params)
+    return Asked(asking, market, provider, params, setup, maker)
 
 
 def params_for(lab: Lab, provider: str | tuple[str, ...], texts: tuple[str, ...]) -> dict[str, Any]:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ffe_core.cli.session import Session, command
-from ffe_lab.commands.options import asked, executor_from, experiment_options, progress_bar, space_from, space_options
+from ffe_lab.commands.options import (
+    asked,
+    executor_from,
+    experiment_options,
+    progress_bar,
+    remark_on_models,
+    space_from,
+    space_options,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,14 +55,16 @@ def walk_forward(session: Session, asset: str, **options: Any) -> None:
     """
     from ffe_lab.walkforward import walk_over
 
-    with executor_from(session, options) as executor, progress_bar(session, "windows") as progress:
+    with executor_from(session, options) as executor:
         of = asked(session, asset, options)
-        made = walk_over(
-            of.lab, of.market, of.provider, of.setup, space_from(options["space"]),
-            lengths=lengths_from(of.market, options), draws=options["draws"], trials=options["trials"],
-            params=of.params, executor=executor, progress=progress,
-        )  # fmt: skip
+        with progress_bar(session, "windows") as progress:
+            made = walk_over(
+                of.lab, of.market, of.provider, of.setup, space_from(options["space"]),
+                lengths=lengths_from(of.market, options), draws=options["draws"], trials=options["trials"],
+                params=of.params, executor=executor, progress=progress, maker=of.maker,
+            )  # fmt: skip
     data = made.data()
+    remark_on_models(session, data)
     session.emit(data, lambda console: _show(data, console))
 
 

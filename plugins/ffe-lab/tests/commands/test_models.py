@@ -179,3 +179,33 @@ def test_one_backtest_alone_is_no_choice(ffe: Ffe, results: list[str], tmp_path:
         code, _, err = ffe("pbo", *files)
         assert code in (1, 2)
         assert err.count("\n") == 1
+
+
+def test_experiments_ask_models_over_a_tape_too_or_say_why_not(ffe: Ffe, server: OllamaStandIn) -> None:
+    for name in ("walk-forward", "optimize"):
+        code, _, err = ffe(name, *SPAN, "--provider", "ollama")
+        assert code == 2
+        assert "--cassette auto keeps them" in err
+    code, _, err = ffe("monte-carlo", *SPAN, "--provider", "ollama", "--cassette", "auto")
+    assert code == 2
+    assert "no cassette has answers to those (--method shuffle" in err
+    assert not server.chats
+
+
+@pytest.mark.slow
+def test_what_a_model_said_once_is_what_every_experiment_runs_on(ffe: Ffe, server: OllamaStandIn) -> None:
+    days = ("--train-days", "1", "--test-days", "1", "--step-days", "1", "--embargo-days", "0")
+    span = ("BTCUSD", "--start", "2025-03-01", "--end", "2025-03-03", "--provider", "ollama", "--json")
+    code, out, err = ffe("walk-forward", *span, *days, "--cassette", "auto", "--space", "stop=0.01,0.02")
+    assert code == 0, err
+    told = json.loads(out)["data"]
+    assert len(server.chats) == told["ai"]["decisions"] == 72
+    assert "72 of 72 decisions are of times that a model may have read about" in err
+    for line in (
+        ("optimize", *span, "--no-gate", "--search", "random", "--n-trials", "4"),
+        ("monte-carlo", *span, "--method", "shuffle", "--simulations", "5"),
+    ):
+        code, out, err = ffe(*line, "--cassette", "replay")
+        assert code == 0, err
+        assert json.loads(out)["data"]["ai"]["providers"]["ollama"]["answers"] == 72
+    assert len(server.chats) == 72
