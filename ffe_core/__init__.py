@@ -105,7 +105,7 @@ if TYPE_CHECKING:
     )
     from ffe_core.hookspecs import AccountLedger, LedgerBook, Ledgers, PluginContext
     from ffe_core.markers import hookimpl
-    from ffe_core.market.hours import market_status, next_session
+    from ffe_core.market.hours import entries_allowed, market_status, next_session
     from ffe_core.net.limiter import Allowance, RateLimiter, TokenBucket
     from ffe_core.net.state import FileState
     from ffe_core.ports import (
@@ -113,6 +113,7 @@ if TYPE_CHECKING:
         AIProvider,
         CheckedProvider,
         Chunk,
+        Clearance,
         ColumnProvider,
         Columns,
         DataSource,
@@ -123,6 +124,7 @@ if TYPE_CHECKING:
         Holding,
         Learner,
         Platform,
+        Prospect,
         Rationed,
         Readiness,
         Result,
@@ -131,6 +133,7 @@ if TYPE_CHECKING:
         Series,
         Signals,
         VectorProvider,
+        VectorRule,
     )
     from ffe_core.tasks import error_line, lend_arrays, run_task
 
@@ -166,13 +169,13 @@ _HOMES = {
     ),
     "ffe_core.hookspecs": "AccountLedger LedgerBook Ledgers PluginContext",
     "ffe_core.markers": "hookimpl",
-    "ffe_core.market.hours": "market_status next_session",
+    "ffe_core.market.hours": "entries_allowed market_status next_session",
     "ffe_core.net.limiter": "Allowance RateLimiter TokenBucket",
     "ffe_core.net.state": "FileState",
     "ffe_core.ports": (
-        "AIProvider AggregationStrategy CheckedProvider Chunk ColumnProvider Columns DataSource Dated Executor "
-        "FlatAccount FundedAccount Holding Learner Platform Rationed Readiness Result RiskRule RoundStrategy Series "
-        "Signals VectorProvider"
+        "AIProvider AggregationStrategy CheckedProvider Chunk Clearance ColumnProvider Columns DataSource Dated "
+        "Executor FlatAccount FundedAccount Holding Learner Platform Prospect Rationed Readiness Result RiskRule "
+        "RoundStrategy Series Signals VectorProvider VectorRule"
     ),
     "ffe_core.tasks": "error_line lend_arrays run_task",
 }
@@ -204,6 +207,7 @@ __all__ = [
     "CheckedProvider",
     "Chunk",
     "Clamp",
+    "Clearance",
     "Clock",
     "ClosedTrade",
     "ColumnProvider",
@@ -258,6 +262,7 @@ __all__ = [
     "Position",
     "Prompt",
     "Proposal",
+    "Prospect",
     "ProviderFailed",
     "Pulse",
     "Quote",
@@ -300,6 +305,7 @@ __all__ = [
     "UnknownName",
     "UsageError",
     "VectorProvider",
+    "VectorRule",
     "Verdict",
     "VerificationFailed",
     "VolatilityClass",
@@ -307,6 +313,7 @@ __all__ = [
     "close_times",
     "columns_of",
     "consult",
+    "entries_allowed",
     "error_line",
     "from_ms",
     "hookimpl",

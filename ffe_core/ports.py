@@ -7,6 +7,7 @@ host reads from the bare object which of them it has.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -282,6 +283,65 @@ class RiskRule(Named, Protocol):
     """Judges a proposal by the portfolio after the trade. Pure; it may shrink or veto, never enlarge."""
 
     def check(self, proposal: Proposal, context: RiskContext) -> Ruling: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prospect:
+    """What is known beforehand of the entries that a simulation may make: a place in each column for every one of them.
+
+    Each is an entry on paper, while trading is ACTIVE and the data are fresh, of a real account with no other holding
+    and no reservation, at a size that the venue takes. A place tells nothing that was not known at that moment.
+    """
+
+    asset: Asset
+    instrument: Instrument
+    #: ``RiskContext.settings``
+    settings: Mapping[str, Any]
+    #: int64[entries] when the order would be sent, epoch milliseconds; ascending
+    sent: NDArray[np.int64]
+    #: int8[entries]: 1 a purchase, -1 a sale; its confidence, 0-100, and float64[entries] its ``agreement``
+    side: NDArray[np.int8]
+    confidence: NDArray[np.int8]
+    agreement: NDArray[np.float64]
+    #: float64[entries] the entry price, the bar that it comes from, and ``Market.volatility`` (NaN where unknown)
+    price: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    volatility: NDArray[np.float64]
+    #: float64[days] daily returns of the asset, oldest first; entry i knows those in ``[since[i], until[i])``
+    returns: NDArray[np.float64]
+    since: NDArray[np.int64]
+    until: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clearance:
+    """Where a rule certainly passes, or does not apply: entries that are ``where``, while the account keeps to bounds.
+
+    ``kept`` below 1 says that it clamps there instead, whatever the account, to exactly that share of the size, in
+    whole 1024ths. ``exposure`` is the most that the position may be worth over equity before any clamp, ``drawdown``
+    the most that equity may lie below its peak of 30 days, ``daily_loss`` below what the day began with: fractions, for
+    each entry or for all. Whoever compares does so in floats and keeps a margin. While a drawdown bars entries nothing
+    is clear.
+    """
+
+    where: NDArray[np.bool_] | bool = True
+    kept: NDArray[np.float64] | float = 1.0
+    exposure: NDArray[np.float64] | float = math.inf
+    drawdown: float = math.inf
+    daily_loss: float = math.inf
+
+
+@runtime_checkable
+class VectorRule(RiskRule, Protocol):
+    """A rule that can say for a whole series where it certainly passes; a simulation asks it nothing there.
+
+    It may claim no more than ``check`` would answer: nothing where that vetoes, cannot judge or clamps to a size of its
+    own. It need not claim all: wherever it does not, ``check`` is asked. Whoever reads a ruling of a simulation later
+    gets it from ``check`` in any case.
+    """
+
+    def clearance(self, prospect: Prospect) -> Clearance: ...
 
 
 @runtime_checkable

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from datetime import datetime, time, timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from ffe_core.domain.assets import FOREX_DAY_ENDS, NEW_YORK, STOCK_SESSION_ENDS, Asset, AssetKind
-from ffe_core.domain.clock import from_ms, require_utc
+from ffe_core.domain.clock import from_ms, require_utc, to_ms
 from ffe_core.domain.market import MarketStatus
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 STOCK_SESSION_BEGINS = time(9, 30)
 OFFICE_BEGINS, OFFICE_ENDS = time(8, 0), time(17, 0)
@@ -44,6 +49,24 @@ def market_status(asset: Asset, at: datetime, *, tradeable: bool | None = None) 
 def market_status_at_ms(asset: Asset, epoch_ms: int, *, tradeable: bool | None = None) -> MarketStatus:
     """The same for an epoch in milliseconds."""
     return market_status(asset, from_ms(epoch_ms), tradeable=tradeable)
+
+
+def entries_allowed(kind: AssetKind, at: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """``is_open and entries_allowed`` of ``market_status`` at each of ascending epochs in milliseconds."""
+    import numpy as np
+
+    if kind not in (AssetKind.FOREX, AssetKind.STOCK):
+        return np.ones(len(at), np.bool_)
+    allowed = np.zeros(len(at), np.bool_)
+    early, late = (MINUTES_AFTER_WEEKLY_OPEN, MINUTES_BEFORE_WEEKLY_CLOSE) if kind is AssetKind.FOREX else (0, 0)
+    begin = 0
+    while begin < len(at):
+        opens, closes = map(to_ms, _session_around_or_after(kind, from_ms(int(at[begin]))))
+        end = int(np.searchsorted(at, closes))
+        inside = at[begin:end]
+        allowed[begin:end] = (inside >= opens + early * 60_000) & (inside < closes - late * 60_000)
+        begin = end
+    return allowed
 
 
 def open_time(kind: AssetKind, start: datetime, end: datetime) -> timedelta:

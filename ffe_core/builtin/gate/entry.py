@@ -7,30 +7,40 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from ffe_core import Proposal, RiskContext, Ruling, RulingOutcome
+from ffe_core import Clearance, Proposal, Prospect, RiskContext, Ruling, RulingOutcome
 
 type Judge = Callable[[Proposal, RiskContext], Ruling]
+type Clears = Callable[[Prospect], Clearance]
 type Inputs = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class EntryRule:
-    """A rule that judges entries alone. ``judge`` leaves its finding unsigned.
+    """A rule that judges entries alone. ``judge`` leaves its finding unsigned, ``clears`` says where it will pass.
 
     ``risk.rules.NAME`` in the settings switches a rule off, where that key is there.
     """
 
     name: str
     judge: Judge
+    clears: Clears | None = None
 
     def check(self, proposal: Proposal, context: RiskContext) -> Ruling:
         if proposal.is_exit:
             finding = passed("exits always pass")
-        elif not context.settings.get("rules", {}).get(self.name, True):
+        elif self._is_off(context.settings):
             finding = not_applicable(f"switched off (risk.rules.{self.name})")
         else:
             finding = self.judge(proposal, context)
         return Ruling(self.name, finding.outcome, finding.reason, finding.before, finding.after, finding.inputs)
+
+    def clearance(self, prospect: Prospect) -> Clearance:
+        if self._is_off(prospect.settings):
+            return Clearance()
+        return Clearance(where=False) if self.clears is None else self.clears(prospect)
+
+    def _is_off(self, settings: Mapping[str, Any]) -> bool:
+        return not settings.get("rules", {}).get(self.name, True)
 
 
 def passed(reason: str = "", inputs: Inputs | None = None) -> Ruling:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ffe_core import Proposal, RiskContext, Ruling, RulingOutcome, TradingState
+from ffe_core import Clearance, Proposal, Prospect, RiskContext, Ruling, RulingOutcome, TradingState
+from ffe_core.builtin.gate.beforehand import data_sanity
 from ffe_core.builtin.gate.entry import passed, vetoed
 
 
@@ -22,6 +23,9 @@ class DataSanity:
         if not Decimal(repr(market.bar_low)) <= price <= Decimal(repr(market.bar_high)):
             return self._veto(f"{price} lies outside its own bar {market.bar_low:g} to {market.bar_high:g}")
         return Ruling(self.name, RulingOutcome.PASSED)
+
+    def clearance(self, prospect: Prospect) -> Clearance:
+        return data_sanity(prospect)
 
     def _veto(self, reason: str) -> Ruling:
         return Ruling(self.name, RulingOutcome.VETOED, reason)

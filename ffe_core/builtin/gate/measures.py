@@ -42,11 +42,16 @@ def value_at_risk(scenarios: Sequence[float], confidence: Decimal) -> tuple[floa
     if not scenarios:
         raise ValueError("no scenario, no value at risk")
     ordered = sorted(scenarios)
-    # In floats 50 x (1 - 0.95) is a little more than 2.5 and would be rounded up.
-    index = int((len(ordered) * (1 - confidence)).to_integral_value(ROUND_HALF_EVEN))
-    index = min(max(index, 0), len(ordered) - 1)
+    index = tail_index(len(ordered), confidence)
     worst = ordered[: index + 1]
     return max(0.0, -ordered[index]), max(0.0, -math.fsum(worst) / len(worst))
+
+
+def tail_index(count: int, confidence: Decimal) -> int:
+    """Where among ``count`` sorted returns the value at risk lies."""
+    # In floats 50 x (1 - 0.95) is a little more than 2.5 and would be rounded up.
+    index = int((count * (1 - confidence)).to_integral_value(ROUND_HALF_EVEN))
+    return min(max(index, 0), count - 1)
 
 
 def scenarios(weights: Mapping[str, float], returns: Mapping[str, Returns]) -> list[float]:

@@ -22,7 +22,7 @@ COMPILED_PAYS_FROM = 400_000
 
 #: what is called from Python; everything else becomes part of them
 ENTRY_POINTS = frozenset(
-    ("run", "finish", "remember", "walk", "first_unsound", "run_together", "mark_together", "run_rows", "deepest")
+    "run run_gated finish remember walk first_unsound run_together mark_together run_rows deepest".split()
 )
 
 
@@ -30,7 +30,8 @@ ENTRY_POINTS = frozenset(
 def compiled(*modules: ModuleType) -> dict[str, Callable[..., Any]]:
     """The scalar functions of ``modules`` (none: the loop's) and of what they call, compiled together.
 
-    What is cached on disk is named after all sources that went in: a change in one of them never meets old code.
+    What is cached on disk is named after all sources that went in: a change in one of them never meets old code. All
+    share one room of names; raises ``ValueError`` where two modules mean different things by one.
     """
     import numba  # type: ignore[import-untyped]
 
@@ -38,6 +39,9 @@ def compiled(*modules: ModuleType) -> dict[str, Callable[..., Any]]:
     stamp = hashlib.sha256("".join(map(inspect.getsource, sources)).encode()).hexdigest()[:16]
     names: dict[str, Any] = {}
     for module in sources:
+        for name, value in vars(module).items():
+            if not name.startswith("__") and repr(names.get(name, value)) != repr(value):
+                raise ValueError(f"{module.__name__}.{name} has another meaning in a module that it is compiled with")
         names |= vars(module)
     made: dict[str, Callable[..., Any]] = {}
     for function in _functions(sources):

@@ -153,7 +153,15 @@ class Market:
 
     def known(self, frame: Candles) -> Indices:
         """For each bar the last bar of ``frame`` that was complete when it closed; -1 before the first."""
-        return np.searchsorted(close_times(frame), self.closes, side="right") - 1
+        held = self._known.get(frame.timeframe)
+        if held is None or held[0] is not frame:
+            places = np.searchsorted(close_times(frame), self.closes, side="right") - 1
+            held = self._known[frame.timeframe] = frame, places
+        return held[1]
+
+    @cached_property
+    def _known(self) -> dict[Timeframe, tuple[Candles, Indices]]:
+        return {}
 
     def as_compiled(self) -> Market:
         return self if self.compiled else replace(self, compiled=True)

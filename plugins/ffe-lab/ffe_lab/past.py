@@ -14,8 +14,9 @@ BARRED_FOR = _DAY
 CLOSE_BY = 900_000
 ALIKE = 0.001
 
-#: places of ``past``: how many bars and marks there are, the queue of peaks, and what bars entries
-SEEN, MARKS, HEAD, TAIL, BREACHED_AT, RESTARTED_AT, PEAK, BARRED_UNTIL, PAST_SIZE = range(9)
+#: places of ``past``: how many bars and marks there are, the queue of peaks, what bars entries, which entry is the next
+#: and how many were noted
+SEEN, MARKS, HEAD, TAIL, BREACHED_AT, RESTARTED_AT, PEAK, BARRED_UNTIL, ORDER, NOTED, PAST_SIZE = range(11)
 
 
 def remember(

@@ -10,7 +10,7 @@ BAR_ROWS = 5
 #: a price never falls below this share of what it was, so that a bar stays one
 LEAST_FACTOR = 0.01
 #: and never leaves what a price can be
-SMALLEST, LARGEST = 1e-9, 1e15
+LOWEST, HIGHEST = 1e-9, 1e15
 
 
 def factors_of(noise: float, drawn: Table) -> None:
@@ -61,9 +61,9 @@ def chain_bars(
 
 
 def _held(price: float) -> float:
-    if price < SMALLEST:
-        return SMALLEST
-    return price if price < LARGEST else LARGEST
+    if price < LOWEST:
+        return LOWEST
+    return price if price < HIGHEST else HIGHEST
 
 
 def _higher(one: float, other: float) -> float:

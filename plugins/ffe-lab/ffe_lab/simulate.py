@@ -11,8 +11,9 @@ import numpy as np
 
 from ffe_core import Instrument, RiskRule, UsageError
 from ffe_core.risk.sizing import Exits, Kelly, SizingRules, kelly_fraction
-from ffe_lab import loop, past
+from ffe_lab import entries, loop, past
 from ffe_lab.costs import Costs, delays, thin_hours
+from ffe_lab.court import Court
 from ffe_lab.gate import Calls, Gate, Judged
 from ffe_lab.machine import compiled
 from ffe_lab.market import Market
@@ -84,7 +85,7 @@ class Simulation:
     price_moved: int
     too_small: int
     ruined: bool
-    judged: tuple[Judged, ...] = ()
+    judged: Sequence[Judged] = ()
 
 
 def simulate(
@@ -112,7 +113,7 @@ class _Run:
         market, setup = self.market, self.setup
         bars, first = len(market.candles), market.first
         self.form: Callable[[Any], Any] = _frozen if market.compiled else _listed
-        self.kernels = compiled(past) if market.compiled else _PLAIN
+        self.kernels = compiled(past, entries) if market.compiled else _PLAIN
         realistic = setup.is_realistic
         late = delays(bars, market.timeframe.milliseconds, setup.seed) if realistic else np.empty(0, np.int64)
         self.columns = [
@@ -127,22 +128,22 @@ class _Run:
             )
         ]
         self.close = self.columns[4]
-        entries = int(np.count_nonzero(self.calls.action[first:])) + 1
-        own = _writable if market.compiled else _cells
-        self.state, self.equity = own(loop.STATE_SIZE), own(bars)
+        count = int(np.count_nonzero(self.calls.action[first:])) + 1
+        self.own = _writable if market.compiled else _cells
+        self.state, self.equity = self.own(loop.STATE_SIZE), self.own(bars)
         # A tuple: the compiler knows each column by its place, and makes no view of a table for every cell.
-        self.trades = tuple(own(entries) for _ in range(loop.TRADE_ROWS))
+        self.trades = tuple(self.own(count) for _ in range(loop.TRADE_ROWS))
         self.state[loop.CASH] = setup.initial_balance
 
     def through(self) -> Simulation:
         market = self.market
-        self._go(market.first, asks=False)
+        run = self.kernels["run"]
+        run(market.first, len(market.candles), False, *self.columns, self.state, self.equity, self.trades)
         return self._result(())
 
     def gated(self, rulebook: Rulebook) -> Simulation:
-        market, end = self.market, len(self.market.candles)
-        gate = Gate(
-            bars=market,
+        court = Court(
+            bars=self.market,
             calls=self.calls,
             rules=rulebook.rules,
             sizing=self.setup.sizing,
@@ -150,23 +151,24 @@ class _Run:
             instrument=self.instrument,
             threshold=self.setup.threshold,
             currency=self.instrument.quote_currency,
-            remember=self.kernels["remember"],
+            trades=self.trades,
         )
-        bar = self._go(market.first, asks=True)
+        gate = Gate(court, self.form, self.own)
+        run, end = self.kernels["run_gated"], len(self.market.candles)
+
+        def go(first: int) -> int:
+            return int(run(first, end, *self.columns, self.state, self.equity, self.trades, *gate.columns))
+
+        bar = go(self.market.first)
         while bar < end:
-            units = gate.units(bar, self.state, self.equity, self.trades)
+            units = gate.units(bar, self.state)
             self.state[loop.PENDING_UNITS] = units
             if units <= 0.0:
                 self.state[loop.PENDING] = loop.NOTHING
-            bar = self._go(bar + 1, asks=True)
-        return self._result(tuple(gate.judged))
+            bar = go(bar + 1)
+        return self._result(gate.judged())
 
-    def _go(self, first: int, *, asks: bool) -> int:
-        run = self.kernels["run"]
-        end = len(self.market.candles)
-        return int(run(first, end, asks, *self.columns, self.state, self.equity, self.trades))
-
-    def _result(self, judged: tuple[Judged, ...]) -> Simulation:
+    def _result(self, judged: Sequence[Judged]) -> Simulation:
         market, state = self.market, self.state
         self.kernels["finish"](len(market.candles) - 1, self.close, state, self.trades)
         count = int(state[loop.TRADES])
@@ -230,7 +232,7 @@ _METHODS = {
     "fixed_amount": loop.FIXED_AMOUNT,
     "all_in": loop.ALL_IN,
 }
-_PLAIN: dict[str, Callable[..., Any]] = {"run": loop.run, "finish": loop.finish, "remember": past.remember}
+_PLAIN: dict[str, Callable[..., Any]] = {"run": loop.run, "run_gated": entries.run_gated, "finish": loop.finish}
 
 
 def _frozen(column: Any) -> Any:
