@@ -35,6 +35,8 @@ from ffe_core.hookspecs import PluginContext
 from ffe_core.ports import Readiness
 
 MOST_BYTES = 4 << 20
+#: tools that run at once in a process: each takes some 250 MB and seconds of a core, more only slow each other down
+AT_ONCE = 2
 #: of standard error only the end is kept: a tool may complain without end
 _TAIL = 64 << 10
 _MOST_LINES = 400
@@ -57,6 +59,7 @@ _processes: set[subprocess.Popen[bytes]] = set()
 _folders: set[Path] = set()
 _lock = threading.Lock()
 _over = threading.Event()
+_turns = threading.BoundedSemaphore(AT_ONCE)
 
 
 class ToolLate(ProviderFailed):
@@ -183,8 +186,9 @@ class Workplace:
     def run(self, arguments: Sequence[str], *, text: str = "", timeout: float) -> ToolRun:
         """Runs the tool with ``text`` on its standard input; ``timeout`` in seconds holds for everything.
 
-        Raises ``ProviderFailed`` where the tool is not installed, cannot be run, is not done in time (``ToolLate``)
-        or writes more than 4 MiB. An exit code is not judged.
+        Waits while ``AT_ONCE`` others run, as long as there is time. Raises ``ProviderFailed`` where the tool is not
+        installed, cannot be run, has no turn or is not done in time (``ToolLate``) or writes more than 4 MiB. An exit
+        code is not judged.
         """
         if os.name != "posix":
             raise ProviderFailed(f"{self.tool.name} can only be asked on Linux and macOS")
@@ -192,7 +196,16 @@ class Workplace:
             raise ProviderFailed(f"no time left to ask {self.tool.name}")
         # Ending takes a moment, which is taken from the time that there is.
         end = time.monotonic() + timeout - min(_PATIENCE, timeout / 10)
-        process = self._start([str(self.tool.found()), *arguments])
+        command = [str(self.tool.found()), *arguments]
+        if not _turns.acquire(timeout=max(0.0, end - time.monotonic())):
+            raise ProviderFailed(f"{self.tool.name} had no turn within {timeout:.3g} s: {AT_ONCE} tools run at once")
+        try:
+            return self._ran(command, text, timeout, end)
+        finally:
+            _turns.release()
+
+    def _ran(self, command: Sequence[str], text: str, timeout: float, end: float) -> ToolRun:
+        process = self._start(command)
         talk = _Talk(process, text.encode("utf-8", "replace"), end)
         try:
             with _guard(process, self.folder):

@@ -10,11 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
 
 from ffe_core import ProviderFailed, Tool, ToolLate, ToolRun
+from ffe_core.ai.command import AT_ONCE
 from ffe_core.testing import make_context, make_tool
 from tests.conftest import clean_environment
 
@@ -321,3 +324,36 @@ def test_what_a_tool_complained_about_until_its_deadline_is_kept_whole(tmp_path:
     with pytest.raises(ToolLate) as late:
         run(tool_of(tmp_path, source, secrets=(SECRET,)), timeout=0.8)
     assert late.value.complaint == "one ***\ntwo\n"
+
+
+def test_no_more_than_two_tools_run_at_once_and_the_others_wait_for_their_turn(tmp_path: Path) -> None:
+    record = tmp_path / "record"
+    source = f"""
+import os, time
+note = os.open({str(record)!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+os.write(note, b"+")
+time.sleep(0.3)
+os.write(note, b"-")
+"""
+    tool = tool_of(tmp_path, source)
+    with ThreadPoolExecutor(5) as pool:
+        assert [ran.code for ran in pool.map(lambda _: run(tool), range(5))] == [0] * 5
+    running = list(accumulate(1 if mark == "+" else -1 for mark in record.read_text()))
+    assert max(running) == AT_ONCE
+    assert running[-1] == 0
+
+
+def test_a_tool_that_has_no_turn_in_time_says_so_and_is_not_started(tmp_path: Path) -> None:
+    started, folders = tmp_path / "started", [tmp_path / name for name in ("busy", "late")]
+    for folder in folders:
+        folder.mkdir()
+    busy = tool_of(folders[0], "import time; time.sleep(1.5)")
+    late = tool_of(folders[1], f"open({str(started)!r}, 'w')")
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        others = [pool.submit(run, busy) for _ in range(AT_ONCE)]
+        time.sleep(0.3)
+        with pytest.raises(ProviderFailed, match=r"acme had no turn within 0\.5 s: 2 tools run at once"):
+            run(late, timeout=0.5)
+        assert [other.result().code for other in others] == [0] * AT_ONCE
+    assert not started.exists()
+    assert run(late).code == 0
