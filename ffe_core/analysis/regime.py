@@ -40,6 +40,16 @@ def detect_regime(bars: Candles | Mapping[str, Floats] | pd.DataFrame, *, compil
     return Regime.HIGH_VOLATILITY_CHOP if volatility > HIGH_VOLATILITY else Regime.LOW_VOLATILITY_RANGING
 
 
+def regime_of(series: Mapping[Timeframe, Candles | None], timeframe: Timeframe) -> Regime:
+    """By daily bars where there are enough of them, else by those of ``timeframe``."""
+    daily = series.get(Timeframe.D1)
+    regime = detect_regime(daily) if daily is not None else Regime.UNKNOWN
+    if regime is not Regime.UNKNOWN:
+        return regime
+    own = series.get(timeframe)
+    return detect_regime(own) if own is not None else Regime.UNKNOWN
+
+
 def daily_volatility(
     series: Mapping[Timeframe, Candles | None], as_of: datetime | None = None, *, compiled: bool = False
 ) -> float | None:

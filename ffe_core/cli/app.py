@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import click
@@ -20,6 +23,11 @@ INTERRUPTED = 130
 #: characters of a message, and how many of them are its end where it is cut
 LONGEST = 800
 ENDING = 200
+#: objects after which a run looks for cycles among them: imports alone make a hundred thousand, and none to take away
+SELDOM = 200_000
+
+# The interpreter's own last look for cycles takes longer than most commands, and everything ends with it anyway.
+atexit.register(gc.freeze)
 
 
 class Failure(NamedTuple):
@@ -39,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        with owned_stdout() as printer:
+        with _seldom_collected(), owned_stdout() as printer:
             session = Session(printer)
             # Known before parsing, because an error of parsing is an object too.
             session.json = "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
@@ -51,6 +59,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+@contextmanager
+def _seldom_collected() -> Iterator[None]:
+    often, *older = gc.get_threshold()
+    gc.set_threshold(max(often, SELDOM) if often else 0, *older)
+    try:
+        yield
+    finally:
+        gc.set_threshold(often, *older)
 
 
 def _run(arguments: list[str], session: Session) -> int:

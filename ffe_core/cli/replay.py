@@ -13,7 +13,7 @@ from ffe_core.errors import VerificationFailed
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ffe_core.engine import Replayed
+    from ffe_core.engine.replay import Replayed
 
 
 @command()

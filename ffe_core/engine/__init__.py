@@ -11,22 +11,15 @@ from decimal import Decimal
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from ffe_core.ai.hindsight import Training, training_of
-from ffe_core.domain.assets import Asset, Timeframe
+from ffe_core.domain.assets import Asset
 from ffe_core.domain.clock import Clock, SystemClock, iso, require_utc
 from ffe_core.domain.decisions import Ask, BriefRequest, Decision, Opinion, Round
-from ffe_core.domain.market import Candles, Quote, Regime
+from ffe_core.domain.market import Quote
 from ffe_core.domain.threads import start
 from ffe_core.domain.trading import Instrument, Mode
-from ffe_core.engine.accounts import account_of
 from ffe_core.engine.answers import Answers
-from ffe_core.engine.decide import DecisionInputs, decide, decision_of
-from ffe_core.engine.record import Part, Parts, describe_candles, record_of, restore_decision
-from ffe_core.engine.replay import Replayed, replay_record
-from ffe_core.engine.rounds import agenda_of, answers_of, rounds_of
 from ffe_core.engine.sizes import risk_settings, round_trip_cost, sizing_rules
 from ffe_core.engine.venues import PAPER, PAPER_SYNTHETIC, Venues
-from ffe_core.ensemble.tiers import FALLBACK_STRATEGIES, EnsembleRules
 from ffe_core.errors import SafetyRefusal, UsageError
 from ffe_core.ports import AIProvider, Learner, Platform, RoundStrategy
 
@@ -35,16 +28,20 @@ if TYPE_CHECKING:
 
     from ffe_core.ai.anonymise import Mask
     from ffe_core.ai.cassette import Cassette, Tape
+    from ffe_core.ai.hindsight import Training
     from ffe_core.domain.decisions import Outcome
+    from ffe_core.engine.decide import DecisionInputs
     from ffe_core.engine.notebook import History
     from ffe_core.engine.probe import Probe
+    from ffe_core.engine.record import Parts
+    from ffe_core.engine.replay import Replayed
     from ffe_core.engine.trading import Trading
     from ffe_core.market.feed import Feed, FeedResult
     from ffe_core.plugins import Registry
     from ffe_core.settings import Settings
     from ffe_core.store import Store
 
-__all__ = ["Analysis", "Engine", "Replayed", "restore_decision", "risk_settings", "seed_of", "sizing_rules"]
+__all__ = ["Analysis", "Engine", "risk_settings", "seed_of", "sizing_rules"]
 
 #: ``--provider ensemble`` means the panel that settings name
 ENSEMBLE = "ensemble"
@@ -174,6 +171,9 @@ class Engine:
         ``at`` (aware) analyses as of that instant: nothing later is read, no venue is called and the account is a
         flat paper one. Raises ``NoData``, ``UsageError``, ``SettingsError``, ``SafetyRefusal``, ``StoreError``.
         """
+        from ffe_core.engine.decide import decide, decision_of
+        from ffe_core.engine.record import describe_candles, record_of
+
         wanted = self.asset(asset) if isinstance(asset, str) else asset
         panel = self.panel(providers)
         if len(panel) > 1:
@@ -204,6 +204,9 @@ class Engine:
 
     def _parts(self) -> Parts:
         """The strategies and rules that take part, in their order: what a replay needs."""
+        from ffe_core.engine.record import Part
+        from ffe_core.ensemble.tiers import FALLBACK_STRATEGIES
+
         asked = (self.settings.ensemble.strategy, *FALLBACK_STRATEGIES)
         return {
             "strategies": [
@@ -226,6 +229,10 @@ class Engine:
         """Everything that is looked up, before anybody is asked. With ``at`` the account is a supposed one."""
         from ffe_core.ai.briefing import build_briefing, known_by
         from ffe_core.analysis.pulse import build_pulse
+        from ffe_core.analysis.regime import regime_of
+        from ffe_core.engine.accounts import account_of
+        from ffe_core.engine.decide import DecisionInputs
+        from ffe_core.ensemble.tiers import EnsembleRules
         from ffe_core.market.snapshot import snapshot, with_divergence
 
         settings = self.settings
@@ -251,7 +258,7 @@ class Engine:
             horizon=settings.decision.horizon,
             market=market,
             pulse=pulse,
-            regime=_regime(found.series, settings.decision.timeframe),
+            regime=regime_of(found.series, settings.decision.timeframe),
             portfolio=account.portfolio,
             notes=notes,
             indicators=self.registry.indicators(candles),
@@ -321,6 +328,8 @@ class Engine:
         self, inputs: DecisionInputs, panel: Mapping[str, AIProvider]
     ) -> tuple[DecisionInputs, tuple[Opinion, ...]]:
         """All of the panel at once, or in rounds where the strategy wants it so; a panel of one is simply asked."""
+        from ffe_core.engine.rounds import agenda_of, answers_of, rounds_of
+
         offer = self.registry.strategies.get(self.settings.ensemble.strategy)
         if offer is not None and isinstance(offer.object, RoundStrategy) and len(panel) > 1:
             local = [name for name, provider in panel.items() if provider.local]
@@ -345,6 +354,8 @@ class Engine:
         ]
 
     def _training(self, inputs: DecisionInputs, *, present: bool) -> Training:
+        from ffe_core.ai.hindsight import training_of
+
         opinions = (*inputs.opinions, *inputs.fallback_opinions)
         providers = {said.provider: self.registry.require("provider", said.provider) for said in opinions}
         ai = self.settings.ai
@@ -448,6 +459,8 @@ class Engine:
 
     def replay(self, decision_id: str) -> Replayed:
         """Recomputes a stored decision from its record. Raises ``PluginError``, ``VerificationFailed``."""
+        from ffe_core.engine.replay import replay_record
+
         stored = self.store.get(decision_id)
         return replay_record(
             stored.record,
@@ -469,18 +482,6 @@ class _Gathered:
     found: FeedResult
     warnings: tuple[str, ...]
     quote: Quote | None = None
-
-
-def _regime(series: Mapping[Timeframe, Candles | None], timeframe: Timeframe) -> Regime:
-    """By daily bars where there are enough of them, else by the decision's own."""
-    from ffe_core.analysis.regime import detect_regime
-
-    daily = series.get(Timeframe.D1)
-    regime = detect_regime(daily) if daily is not None else Regime.UNKNOWN
-    if regime is not Regime.UNKNOWN:
-        return regime
-    own = series.get(timeframe)
-    return detect_regime(own) if own is not None else Regime.UNKNOWN
 
 
 def seed_of(asset: Asset, as_of: datetime) -> int:

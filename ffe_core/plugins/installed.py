@@ -24,7 +24,7 @@ class Installed:
     def refuses(self, core_version: str) -> str:
         """The requirement on ffe-core that ``core_version`` does not meet; empty where it is met or none is made."""
         for line in self.requires:
-            if not re.match(r"ffe[-_.]core(?![\w-])", line, re.IGNORECASE):
+            if not re.match(r"ffe[-_.]core(?![\w-])", line, re.IGNORECASE) or _plainly_met(line, core_version):
                 continue
             # Only now: the library costs more than reading all the metadata did.
             from packaging.requirements import InvalidRequirement, Requirement
@@ -37,6 +37,16 @@ class Installed:
             if applies and not requirement.specifier.contains(core_version, prereleases=True):
                 return f"{CORE} {requirement.specifier}"
         return ""
+
+
+def _plainly_met(line: str, version: str) -> bool:
+    """Whether ``line`` asks for no more than a least release, as nearly all do, and ``version`` is one that has it."""
+    asked = re.fullmatch(r"ffe[-_.]core\s*>=\s*(\d+(?:\.\d+)*)\s*", line, re.IGNORECASE)
+    return bool(asked and re.fullmatch(r"\d+(\.\d+)*", version) and _release(version) >= _release(asked[1]))
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.sub(r"(\.0+)+$", "", version).split(".")))
 
 
 def installed() -> list[Installed]:
