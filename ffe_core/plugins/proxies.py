@@ -44,7 +44,7 @@ from ffe_core.plugins.accept import accept, accept_candles
 from ffe_core.plugins.guard import BadAnswer, Guard, as_it_is, describe, private
 from ffe_core.plugins.guarded import Guarded, failure_of, quote_of
 from ffe_core.plugins.platforms import GuardedPlatform, WithBars, WithFlat, WithFunding, WithMarks
-from ffe_core.ports import Chunk, Holding, Readiness, Result, Series, Signals
+from ffe_core.ports import Chunk, Clearance, Holding, Prospect, Readiness, Result, Series, Signals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -344,6 +344,45 @@ class GuardedRule(Guarded):
         return self._guard.call(self._what("check"), self._bare.check, proposal, context, check=accepted)
 
 
+class _WithClearance(GuardedRule):
+    def clearance(self, prospect: Prospect) -> Clearance:
+        # Other rules read the same columns.
+        columns = {name: _read_only(getattr(prospect, name)) for name in _PROSPECT_COLUMNS}
+        return self._guard.call(
+            self._what("clearance"),
+            self._bare.clearance,
+            replace(prospect, **columns),
+            deadline=self._guard.patience,
+            check=lambda answer: _clearance_of(len(prospect.side), answer),
+        )
+
+
+_PROSPECT_COLUMNS = "sent side confidence agreement price low high volatility returns since until".split()
+
+
+def _clearance_of(entries: int, answer: object) -> Clearance:
+    import numpy as np
+
+    if not isinstance(answer, Clearance):
+        raise BadAnswer(f"answered {type(answer).__name__} instead of Clearance")
+    made: dict[str, Any] = {}
+    for name, kinds, shapes, most in (
+        ("where", "b", ((), (entries,)), 1.0),
+        ("kept", "fi", ((), (entries,)), 1.0),
+        ("exposure", "fi", ((), (entries,)), np.inf),
+        ("drawdown", "fi", ((),), np.inf),
+        ("daily_loss", "fi", ((),), np.inf),
+    ):
+        values = np.array(getattr(answer, name))
+        if values.dtype.kind not in kinds or values.shape not in shapes:
+            raise BadAnswer(f"answered a {name} that is no such number, nor {entries} of them")
+        # Also false for what is no number.
+        if not ((values >= 0) & (values <= most)).all():
+            raise BadAnswer(f"answered a {name} that is not from 0 to {most:g}")
+        made[name] = values if kinds == "b" else values.astype(np.float64)
+    return Clearance(**made)
+
+
 class GuardedExecutor(Guarded):
     """Raises ``PluginError``. Without a deadline: how long the work takes is the work's business."""
 
@@ -402,6 +441,7 @@ _ABILITIES: dict[str, type[Guarded]] = {
     "MacroSource": _WithMacro,
     "Catalogued": _WithHoldings,
     "VectorProvider": _WithVectors,
+    "VectorRule": _WithClearance,
     "RoundStrategy": _WithRounds,
     "Learner": _WithHistory,
     "CheckedProvider": _WithReadiness,

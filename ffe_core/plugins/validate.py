@@ -24,6 +24,7 @@ from ffe_core.ports import (
     Rationed,
     RoundStrategy,
     VectorProvider,
+    VectorRule,
 )
 
 _ABSENT = object()
@@ -33,6 +34,7 @@ CAPABILITIES: dict[str, tuple[type, ...]] = {
     "source": (QuoteSource, NewsSource, MacroSource, Catalogued),
     "provider": (VectorProvider, CheckedProvider, Rationed, Dated),
     "strategy": (RoundStrategy, Learner),
+    "rule": (VectorRule,),
     "platform": (MarkToMarket, BarFed, FlatAccount, FundedAccount),
 }
 

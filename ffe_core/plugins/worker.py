@@ -193,7 +193,7 @@ def _description(registry: Registry) -> Message:
         {
             "kind": kind,
             "name": name,
-            "capabilities": sorted(offer.capabilities - {"VectorProvider"}),
+            "capabilities": sorted(offer.capabilities - {"VectorProvider", "VectorRule"}),
             "model": getattr(offer.object, "model", ""),
             "local": getattr(offer.object, "local", False),
             "cutoff": _iso(getattr(offer.object, "cutoff", None)),

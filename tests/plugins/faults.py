@@ -17,7 +17,7 @@ from ffe_core.domain.decisions import Ask, Note, Opinion, Round, Ruling, RulingO
 from ffe_core.domain.market import Candles, Quote
 from ffe_core.domain.trading import Action, Fill, OrderReport, OrderState, Position, Side
 from ffe_core.errors import FfeError, PlatformError, PluginError, ProviderFailed, SourceFailed, Unknown
-from ffe_core.ports import Chunk, Holding, Readiness, Result, Signals
+from ffe_core.ports import Chunk, Clearance, Holding, Prospect, Readiness, Result, Signals
 from ffe_core.testing.samples import (
     NOON,
     make_agenda,
@@ -61,6 +61,18 @@ def _fill() -> Fill:
 
 def _report() -> OrderReport:
     return OrderReport("order-1", "v1", OrderState.FILLED, Decimal(1), Decimal(10), (_fill(),), "done", NOON)
+
+
+@cache
+def prospect() -> Prospect:
+    """Of two entries."""
+    import numpy as np
+
+    sides, whole, prices = np.ones(2, np.int8), np.zeros(2, np.int64), np.ones(2)
+    names = ("agreement", "price", "low", "high", "volatility", "returns")
+    return Prospect(
+        BTC, make_instrument(), {}, whole, sides, sides, since=whole, until=whole, **dict.fromkeys(names, prices)
+    )
 
 
 def _signals() -> Signals:
@@ -165,6 +177,7 @@ METHODS = [
         lambda: Ruling("", RulingOutcome.PASSED, "fine", inputs={"n": 1.5}),
         PluginError,
     ),
+    Method("rule", "clearance", lambda it: it.clearance(prospect()), Clearance, PluginError, "VectorRule"),
     Method("platform", "portfolio", lambda it: it.portfolio(), lambda: make_portfolio(POSITION), PlatformError),
     Method("platform", "flat", lambda it: it.flat(), make_portfolio, PlatformError, "FlatAccount"),
     Method("platform", "instrument", lambda it: it.instrument(BTC), make_instrument, PlatformError),

@@ -41,7 +41,7 @@ from ffe_core.plugins import call, one_line
 from ffe_core.plugins.accept import ITEM_LIMIT, TEXT_LIMIT, accept, accept_candles
 from ffe_core.plugins.guard import BadAnswer, Guard, private
 from ffe_core.plugins.proxies import guarded
-from ffe_core.ports import Learner, Signals
+from ffe_core.ports import Clearance, Learner, Signals
 from ffe_core.testing.samples import (
     NOON,
     make_briefing,
@@ -52,7 +52,7 @@ from ffe_core.testing.samples import (
     make_proposal,
     make_risk_context,
 )
-from tests.plugins.faults import METHODS, bare, candles
+from tests.plugins.faults import METHODS, bare, candles, prospect
 
 BTC = Asset.parse("BTCUSD")
 
@@ -255,6 +255,35 @@ def test_a_rule_cannot_write_to_an_indicator_that_others_read() -> None:
     proxy("provider", "VectorProvider", ask_all=writes).ask_all(series)
     assert seen == ["assignment destination is read-only"]
     assert (series.indicator("sma", period=5)[4:] == before[4:]).all()
+
+
+def test_a_rule_cannot_write_to_the_prospect_that_others_read() -> None:
+    def writes(seen: Any) -> Clearance:
+        seen.price[:] = 0
+        return Clearance()
+
+    with pytest.raises(PluginError, match="read-only"):
+        proxy("rule", "VectorRule", clearance=writes).clearance(prospect())
+    assert prospect().price.tolist() == [1.0, 1.0]
+
+
+def test_what_a_rule_claims_is_checked_and_copied() -> None:
+    import numpy as np
+
+    where, kept = np.array([True, False]), np.array([1.0, 0.5])
+    said = Clearance(where, kept=kept, exposure=1, drawdown=0.1)
+    made = proxy("rule", "VectorRule", clearance=lambda _: said).clearance(prospect())
+    where[:], kept[:] = True, 0.0
+    assert (made.where.tolist(), made.kept.tolist(), float(made.exposure)) == ([True, False], [1.0, 0.5], 1.0)
+    assert (made.drawdown, made.daily_loss) == (0.1, np.inf)
+    for wrong in (
+        Clearance(where=np.ones(3, np.bool_)),
+        Clearance(where=1),
+        Clearance(kept="x"),
+        Clearance(drawdown="x"),
+    ):
+        with pytest.raises(PluginError, match="answered"):
+            proxy("rule", "VectorRule", clearance=lambda _, wrong=wrong: wrong).clearance(prospect())
 
 
 # answers

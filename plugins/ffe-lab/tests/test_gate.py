@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from ffe_lab.backtest import backtest, market_of
+from ffe_lab.court import Court
 from ffe_lab.gate import Calls
 from ffe_lab.lab import Lab
 from ffe_lab.simulate import Simulation, simulate
 from ffe_lab.trades import EXIT_REASONS
 
-from ffe_core import Proposal, RiskContext, Ruling, RulingOutcome, from_ms
+from ffe_core import Proposal, RiskContext, Ruling, RulingOutcome, from_ms, to_ms
+from ffe_core.engine.standing import day_began
 
 type Walk = Callable[..., pd.DataFrame]
 
@@ -136,3 +138,33 @@ def test_a_drawdown_bars_entries_for_a_day_and_no_exit(lab: Lab) -> None:
     # The limit was broken at the close of bar 20; from that of bar 44 on the peak begins anew.
     assert [one.bar for one in done.judged if one.refused] == [32, 40]
     assert done.trades.entry.tolist() == [3, 51]
+
+
+def test_a_drawdown_that_was_made_good_bars_entries_all_the_same(lab: Lab) -> None:
+    """At bar 32 nothing is lost any more, and the limit was passed twelve hours before; at bar 50 it is over."""
+    frame = flat(60, {20: 78.0, 25: 100.0})
+    rules = [rule for rule in lab.rulebook.rules if rule.name == "drawdown"]
+    done = played(lab, frame, {2: 1, 30: -1, 32: 1, 50: 1}, rules, sizing="all_in", gate=True)
+    assert [(one.bar, one.refused.partition(":")[0]) for one in done.judged] == [(2, ""), (32, "drawdown"), (50, "")]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kathmandu", "America/St_Johns", "America/Sao_Paulo"])
+def test_a_day_begins_when_it_does_live(lab: Lab, zone: str) -> None:
+    """Also over the nights on which clocks change, in Sao Paulo at midnight itself."""
+    index = pd.date_range("2017-09-01", periods=12_000, freq="h", tz="UTC")
+    frame = pd.DataFrame(dict.fromkeys(("open", "high", "low", "close"), np.full(len(index), 100.0)), index=index)
+    market = market_of(frame, asset="BTCUSD", timeframe="1h", compiled=False)
+    setup, ones = lab.setup(), np.ones(len(index), np.int8)
+    court = Court(
+        bars=market,
+        calls=Calls(ones, ones),
+        rules=(),
+        sizing=setup.sizing,
+        risk={**lab.rulebook.risk, "timezone": zone},
+        instrument=lab.instrument(market.asset, 100.0, setup),
+        threshold=setup.threshold,
+        currency="USD",
+        trades=(),
+    )
+    live = [to_ms(day_began(from_ms(at), zone)) for at in market.closes.tolist()]
+    assert court.days_began().tolist() == live
