@@ -104,6 +104,11 @@ class Market:
         return array_of(self.candles.volume, np.float64)
 
     @cached_property
+    def lists(self) -> tuple[list[Any], ...]:
+        """Time, open, high, low, close and volume as the interpreter's loop reads them; nobody writes into them."""
+        return tuple(getattr(self, name).tolist() for name in ("time", *_COLUMNS))
+
+    @cached_property
     def closes(self) -> Indices:
         """When each bar is complete, epoch milliseconds."""
         return close_times(self.candles)

@@ -116,17 +116,15 @@ class _Run:
         self.kernels = compiled(past, entries) if market.compiled else _PLAIN
         realistic = setup.is_realistic
         late = delays(bars, market.timeframe.milliseconds, setup.seed) if realistic else np.empty(0, np.int64)
-        self.columns = [
-            self.form(column)
-            for column in (
-                *(market.time, market.open, market.high, market.low, market.close, market.volume),
-                self.calls.action,
-                stop_fractions(market, setup.exits),
-                thin_hours(market.time) if realistic else np.empty(0),
-                late,
-                config_of(setup, market, self.instrument),
-            )
-        ]
+        prices = (market.time, market.open, market.high, market.low, market.close, market.volume)
+        own = (
+            self.calls.action,
+            stop_fractions(market, setup.exits),
+            thin_hours(market.time) if realistic else np.empty(0),
+            late,
+            config_of(setup, market, self.instrument),
+        )
+        self.columns = [*(map(_frozen, prices) if market.compiled else market.lists), *map(self.form, own)]
         self.close = self.columns[4]
         count = int(np.count_nonzero(self.calls.action[first:])) + 1
         self.own = _writable if market.compiled else _cells
