@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -67,21 +68,33 @@ ELSEWHERE = {
 class Root(Group):
     """The ``ffe`` command: a table of names until one of them is run."""
 
+    def __init__(self, *args: Any, **attrs: Any) -> None:
+        super().__init__(*args, **attrs)
+        # Whoever resolves a name asks for it twice, and what is installed is read from many files.
+        self._others: dict[str, click.Command | None] = {}
+
+    @cached_property
+    def owners(self) -> dict[str, str]:
+        """Command -> the distribution that brings it."""
+        return owners()
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*BUILT_IN, *owners()})
+        return sorted({*BUILT_IN, *self.owners})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in BUILT_IN:
             module, _, attribute = BUILT_IN[cmd_name][0].partition(":")
             return prepare(cast("click.Command", getattr(importlib.import_module(module), attribute)))
-        entries = installed().get(cmd_name) if cmd_name in owners() else None
-        return None if entries is None else prepare(load(cmd_name, entries))
+        if cmd_name not in self._others:
+            entries = installed().get(cmd_name) if cmd_name in self.owners else None
+            self._others[cmd_name] = None if entries is None else prepare(load(cmd_name, entries))
+        return self._others[cmd_name]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name in ELSEWHERE and name not in owners():
+        if name in ELSEWHERE and name not in self.owners:
             package = ELSEWHERE[name]
             raise UsageError(f"{name} is a command of {package}, which is not installed", hint=f"pip install {package}")
         return super().resolve_command(ctx, args)
@@ -89,7 +102,7 @@ class Root(Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         format_options(self, ctx, formatter)
         # One width for both tables: names stand under names.
-        others = {name: package for name, package in owners().items() if name not in BUILT_IN}
+        others = {name: package for name, package in self.owners.items() if name not in BUILT_IN}
         for title, rows in (
             ("Commands", [(name, line) for name, (_, line) in sorted(BUILT_IN.items())]),
             ("Commands of plugins", [(name, f"From {package}.") for name, package in sorted(others.items())]),
