@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from ffe_lab.metrics import Headline, Metrics, measure
     from ffe_lab.montecarlo import MonteCarlo, Variation, monte_carlo
     from ffe_lab.optimise import Optimisation, optimize
-    from ffe_lab.portfolio import Portfolio, Sharing, portfolio
+    from ffe_lab.portfolio import Portfolio, portfolio
     from ffe_lab.returns import MetricsBasis
+    from ffe_lab.shared_run import Sharing
     from ffe_lab.simulate import Setup, Simulation
     from ffe_lab.space import Range
     from ffe_lab.sweep import Sweep, sweep
@@ -43,7 +44,7 @@ _HOME = {
     "Range": "space",
     "Setup": "simulate",
     "Severity": "windows",
-    "Sharing": "portfolio",
+    "Sharing": "shared_run",
     "Simulation": "simulate",
     "Sweep": "sweep",
     "Trades": "trades",

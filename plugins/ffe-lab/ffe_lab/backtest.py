@@ -13,6 +13,7 @@ import numpy as np
 from ffe_core import Asset, Candles, NoData, Timeframe, UsageError, VectorProvider, from_ms
 from ffe_core.domain.clock import iso
 from ffe_lab.assumptions import assumptions
+from ffe_lab.behind import decisions_of, refusals_of
 from ffe_lab.bootstrap import Intervals, intervals
 from ffe_lab.gate import Calls
 from ffe_lab.lab import ENSEMBLE, Lab
@@ -21,14 +22,12 @@ from ffe_lab.market import Market, candles_of
 from ffe_lab.metrics import Metrics, measure
 from ffe_lab.returns import Daily, MetricsBasis, daily_equity
 from ffe_lab.simulate import Rulebook, Setup, Simulation, simulate
-from ffe_lab.terms import Terms, require_known
+from ffe_lab.terms import Account, Terms, require_known
 from ffe_lab.trades import EXIT_REASONS, NO_TRADES, Floats, Indices, Trades
 from ffe_lab.trials import Tried, digest_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-ACTIONS = {1: "BUY", -1: "SELL", 0: "HOLD"}
 
 type Provider = str | VectorProvider | Sequence[str]
 
@@ -125,7 +124,7 @@ class Backtest:
         }
         if full:
             found = self.intervals()
-            made["intervals"] = {one.name: _pair(getattr(found, one.name)) for one in fields(found)}
+            made["intervals"] = {one.name: pair(getattr(found, one.name)) for one in fields(found)}
             made["baselines"] = self.baselines()
         made["trades"] = self.trade_rows()
         made["equity"] = [
@@ -152,45 +151,18 @@ class Backtest:
 
     def decisions(self) -> list[dict[str, Any]]:
         """What stood behind each trade: the call at the close before its entry, and what the risk rules said."""
-        market, calls = self.market, self.calls
-        judged = {one.bar: one for one in self.simulation.judged}
-        made = []
-        for entered in self.trades.entry.tolist():
-            bar = entered + market.first - 1
-            if bar < 0:
-                continue
-            votes = [
-                {"provider": name, "action": ACTIONS[int(each.action[bar])], "confidence": int(each.confidence[bar])}
-                for name, each in calls.votes.items()
-            ]
-            rulings = judged[bar].rulings if bar in judged else ()
-            made.append(
-                {
-                    "time": iso(from_ms(int(market.closes[bar]))),
-                    "action": ACTIONS[int(calls.action[bar])],
-                    "confidence": int(calls.confidence[bar]),
-                    "votes": votes,
-                    "rulings": [
-                        {"rule": each.rule, "outcome": each.outcome.value, "reason": each.reason} for each in rulings
-                    ],
-                }
-            )
-        return made
+        bars = (self.trades.entry + (self.market.first - 1)).tolist()
+        return decisions_of(self.market, self.calls, self.simulation.judged, bars)
 
     def refusals(self) -> dict[str, int]:
         """How many entries came to nothing, by why: rules that vetoed, a market that had closed, a size too small."""
-        found: dict[str, int] = {}
-        for one in self.simulation.judged:
-            if one.refused:
-                name = one.refused.partition(":")[0]
-                found[name] = found.get(name, 0) + 1
         done = self.simulation
         counted = {
             "market_closed": done.closed_market,
             "price_moved": done.price_moved,
             "too_small": done.too_small,
         }
-        return dict(sorted((found | {name: count for name, count in counted.items() if count}).items()))
+        return refusals_of(done.judged, counted)
 
 
 def backtest(
@@ -218,6 +190,15 @@ def backtest(
     return run(bench, market, provider, setup, params=params, risk_free=risk_free, trials=trials)
 
 
+def setup_of(lab: Lab, account: Account) -> Setup:
+    """Raises like ``Lab.setup``."""
+    return lab.setup(
+        costs=account.get("costs"), sizing=account.get("sizing"), gate=account.get("gate"), stop=account.get("stop"),
+        target=account.get("target"), initial_balance=account.get("initial_balance"),
+        allow_short=account.get("allow_short"), leverage=account.get("leverage", 1.0), seed=account.get("seed", 0),
+    )  # fmt: skip
+
+
 def on_terms(
     lab: Lab, candles: pd.DataFrame | Candles | Market, terms: Terms, *, compiled: bool | None
 ) -> tuple[Market, Setup]:
@@ -226,11 +207,7 @@ def on_terms(
     Raises ``TypeError`` for a keyword that is none of ``Terms``, and what ``market_of`` and ``Lab.setup`` do.
     """
     require_known(terms)
-    setup = lab.setup(
-        costs=terms.get("costs"), sizing=terms.get("sizing"), gate=terms.get("gate"), stop=terms.get("stop"),
-        target=terms.get("target"), initial_balance=terms.get("initial_balance"),
-        allow_short=terms.get("allow_short"), leverage=terms.get("leverage", 1.0), seed=terms.get("seed", 0),
-    )  # fmt: skip
+    setup = setup_of(lab, terms)
     market = market_of(
         candles, start=terms.get("start"), end=terms.get("end"), asset=terms.get("asset"),
         timeframe=terms.get("timeframe"), compiled=compiled,
@@ -402,7 +379,7 @@ def _number(value: Any) -> Any:
     return int(value) if isinstance(value, np.integer) else value
 
 
-def _pair(found: Any) -> list[float] | None:
+def pair(found: Any) -> list[float] | None:
     return None if found is None else [found.low, found.high]
 
 

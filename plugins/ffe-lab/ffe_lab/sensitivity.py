@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ffe_lab.costs import Costs
 
 if TYPE_CHECKING:
+    from ffe_core import Asset
     from ffe_lab.backtest import Backtest
     from ffe_lab.metrics import Metrics
+    from ffe_lab.simulate import Setup
+    from ffe_lab.trades import Floats
 
 #: where costs are nothing, the ones that are scaled to find how much a run would bear
 _USUAL = Costs()
@@ -24,17 +27,41 @@ _MOST = 1024.0
 _RUIN = 10.0
 
 
+class Measured(Protocol):
+    @property
+    def equity(self) -> Floats: ...
+    @property
+    def metrics(self) -> Metrics: ...
+
+
 def cost_sensitivity(made: Backtest) -> list[dict[str, Any]]:
+    """``rows_at`` of one asset: the same calls on the same bars."""
+    from ffe_lab.backtest import run
+
+    def at(setup: Setup) -> Backtest:
+        return run(
+            made.lab, made.market, made.provider, setup, params=made.params, risk_free=made.basis.risk_free,
+            calls=made.calls,
+        )  # fmt: skip
+
+    return rows_at(made, made.setup, [made.market.asset], at)
+
+
+def rows_at(
+    made: Measured, setup: Setup, assets: Sequence[Asset], at: Callable[[Setup], Measured]
+) -> list[dict[str, Any]]:
     """Rows ``{name, fee, slippage, metrics}``: as run, at twice the cost, at the venue's taker fee, and at break-even.
 
-    Break-even is the cost at which the account ends with what it began with, fee, slippage and commission scaled alike;
-    its numbers are ``None`` where a run loses even without costs, and where no cost is too high for it. In the
-    realistic model slippage is the model's own, and fees alone are scaled.
+    ``at`` makes the run with another account; the taker fee of several ``assets`` is the highest of them, the slippage
+    that of the first. Break-even is the cost at which the account ends with what it began with, fee, slippage and
+    commission scaled alike; its numbers are ``None`` where a run loses even without costs, and where no cost is too
+    high for it. In the realistic model slippage is the model's own, and fees alone are scaled.
     """
-    costs, kind = made.setup.costs, made.market.asset.kind
-    tiered = replace(Costs.tiered(kind), **{name: getattr(costs, name) for name in _KEPT})
-    runs = _Runs(made)
-    factor = break_even(lambda times: runs.final(_base(costs).scaled(times)), made.setup.initial_balance)
+    costs = setup.costs
+    dearest = max((Costs.tiered(each.kind) for each in assets), key=lambda one: one.fee)
+    tiered = replace(dearest, **{name: getattr(costs, name) for name in _KEPT})
+    runs = _Runs(made, setup, assets[0], at)
+    factor = break_even(lambda times: runs.final(_base(costs).scaled(times)), setup.initial_balance)
     return [
         runs.row("as run", costs),
         runs.row("twice the cost", costs.scaled(2)),
@@ -78,9 +105,9 @@ def _base(costs: Costs) -> Costs:
 class _Runs:
     """What a run makes at other costs: its metrics, and what is left at the end. The same costs are run once."""
 
-    def __init__(self, made: Backtest) -> None:
-        self._made = made
-        self._known = {made.setup.costs: _end_of(made)}
+    def __init__(self, made: Measured, setup: Setup, asset: Asset, at: Callable[[Setup], Measured]) -> None:
+        self._setup, self._asset, self._make = setup, asset, at
+        self._known = {setup.costs: _end_of(made)}
 
     def at(self, costs: Costs) -> tuple[Metrics, float]:
         if costs not in self._known:
@@ -95,22 +122,15 @@ class _Runs:
 
         if costs is None:
             return {"name": name, "fee": None, "slippage": None, "metrics": None}
-        slippage = costs.base(self._made.market.asset)
+        slippage = costs.base(self._asset)
         return {"name": name, "fee": costs.fee, "slippage": slippage, "metrics": record(self.at(costs)[0])}
 
-    def _run(self, costs: Costs) -> Backtest:
-        from ffe_lab.backtest import run
-
-        made = self._made
-        sizing = replace(made.setup.sizing, fee=Decimal(repr(costs.fee)))
-        setup = replace(made.setup, costs=costs, sizing=sizing)
-        return run(
-            made.lab, made.market, made.provider, setup, params=made.params, risk_free=made.basis.risk_free,
-            calls=made.calls,
-        )  # fmt: skip
+    def _run(self, costs: Costs) -> Measured:
+        sizing = replace(self._setup.sizing, fee=Decimal(repr(costs.fee)))
+        return self._make(replace(self._setup, costs=costs, sizing=sizing))
 
 
-def _end_of(made: Backtest) -> tuple[Metrics, float]:
+def _end_of(made: Measured) -> tuple[Metrics, float]:
     return made.metrics, float(made.equity[-1])
 
 

@@ -2,7 +2,8 @@
 
 On each date, for every asset that has a bar: what was pending fills at the open, then the stop, then the target. Then
 the account is marked at the closes, and looked at as a whole: a drawdown beyond its limit calls everything in. Then the
-signals are acted on, in the order of the assets, which leaves orders pending for each asset's next open.
+signals are acted on, in the order of the assets, which leaves orders pending for each asset's next open. Like the loop
+of one asset it can stop at every entry that it wants to make, so that someone else may size and judge it.
 """
 
 from __future__ import annotations
@@ -30,16 +31,40 @@ type Book = Sequence[MutableSequence[float]]
 NONE_WANTED, BUY_WANTED, SHORT_WANTED, OUT_WANTED = 0.0, 1.0, -1.0, 2.0
 BY_PORTFOLIO_STOP = 5.0
 
-#: places of ``account``
-MONEY, PEAK_WORTH, CALLED_IN, ROWS, SHUT, TOO_LITTLE, DATES_HELD, ACCOUNT_SIZE = range(8)
+#: places of ``account``; ``DATE`` and ``ASSET`` say where to go on, ``FACTOR`` is the one for what is asked about
+(
+    MONEY,
+    PEAK_WORTH,
+    CALLED_IN,
+    ROWS,
+    SHUT,
+    RAN_AWAY,
+    TOO_LITTLE,
+    DATES_HELD,
+    DATE,
+    ASSET,
+    FACTOR,
+    ACCOUNT_SIZE,
+) = range(12)
 #: rows of ``book``, one column for each asset
-HELD, PAID, PAID_FEE, STOP_LEVEL, TARGET_LEVEL, WANTED, WANTED_UNITS, WANTED_ON, ROW, BOOK_ROWS = range(10)
+(
+    HELD,
+    PAID,
+    PAID_FEE,
+    STOP_LEVEL,
+    TARGET_LEVEL,
+    WANTED,
+    WANTED_UNITS,
+    WANTED_STOP,
+    WANTED_ON,
+    ROW,
+    BOOK_ROWS,
+) = range(11)
 #: places of ``rates``: what holds for all assets
 (
     FEE_RATE,
     MAKER_RATE,
     COMMISSION_PAID,
-    STOP_SHARE,
     TARGET_SHARE,
     RISK_SHARE,
     CASH_SHARE,
@@ -48,16 +73,21 @@ HELD, PAID, PAID_FEE, STOP_LEVEL, TARGET_LEVEL, WANTED, WANTED_UNITS, WANTED_ON,
     MOST_POSITIONS,
     SHORTS,
     SHORT_LIMIT,
+    SHORT_MARGIN,
     MOST_DRAWDOWN,
+    MOST_DRIFT,
     RATES_SIZE,
-) = range(14)
+) = range(15)
 #: rows of ``own``, one column for each asset
-SLIP, GAP, UNIT_STEP, LEAST, OWN_ROWS = range(5)
+SLIP, GAP, UNIT_STEP, LEAST, PRICE_UNIT, OWN_ROWS = range(6)
 #: rows of the table of trades
 OF_ASSET, LONG_SHORT, ENTERED, LEFT, GOT_IN, GOT_OUT, SIZE, COSTS_PAID, RESULT, WHY, TRADE_COLUMNS = range(11)
+#: the answer of a loop that has nothing left to ask
+DONE = -1
 
 
 def run_together(
+    asks: bool,
     time: Sequence[int],
     open_: Grid,
     high: Grid,
@@ -66,6 +96,7 @@ def run_together(
     present: Whole,
     action: Whole,
     confidence: Whole,
+    stop: Grid,
     rates: Sequence[float],
     own: Grid,
     account: Cells,
@@ -73,30 +104,63 @@ def run_together(
     equity: Cells,
     trades: Book,
 ) -> int:
-    """Simulates all dates, or those until everything was called in; returns how many there were.
+    """Simulates all dates, or those until everything was called in; ``account[DATE]`` says how many there were.
 
     Columns are [asset][date]; ``close`` is carried forward over dates without a bar and 0 before the first one.
+    ``stop`` are fractions, 0 is off. Returns ``DONE``; but where ``asks``, the asset of an entry that is left in
+    ``book[WANTED]`` with ``WANTED_UNITS`` 0, which is no order: whoever judged it puts the size there, or takes the
+    wish away, and calls again.
     """
     assets, dates = len(open_), len(time)
-    account[PEAK_WORTH] = account[MONEY]
-    for i in range(dates):
-        for a in range(assets):
-            if present[a][i] != 0:
-                if book[WANTED][a] != NONE_WANTED:
-                    _fill(a, i, time, open_[a][i], rates, own, account, book, trades)
-                if book[HELD][a] != 0.0:
-                    _guard(a, i, open_[a][i], high[a][i], low[a][i], rates, own, account, book, trades)
-        worth = equity[i] = _mark(i, close, account, book)
-        if account[CALLED_IN] <= 0.0 and (worth <= 0.0 or _has_fallen(worth, rates, account)):
-            _call_in(assets, account, book)
+    i, a = int(account[DATE]), int(account[ASSET])
+    while i < dates:
+        if a == 0:
+            _pass(i, time, open_, high, low, close, present, rates, own, account, book, equity, trades)
         if account[CALLED_IN] > 0.0:
+            a = assets
             if not _is_invested(book):
-                return i + 1
-        elif i + 1 < dates:
-            for a in range(assets):
-                if action[a][i] != 0 and present[a][i] != 0 and book[WANTED][a] == NONE_WANTED:
-                    _decide(a, i, worth, action[a][i], confidence[a][i], close, rates, own, account, book)
-    return dates
+                dates = i + 1
+        while i + 1 < dates and a < assets:
+            if action[a][i] != 0 and present[a][i] != 0 and book[WANTED][a] == NONE_WANTED:
+                _decide(a, i, action[a][i], close, rates, account, book)
+                if book[WANTED][a] == BUY_WANTED or book[WANTED][a] == SHORT_WANTED:
+                    book[WANTED_UNITS][a], book[WANTED_ON][a], book[WANTED_STOP][a] = 0.0, i, stop[a][i]
+                    if asks:
+                        account[DATE], account[ASSET] = i, a + 1
+                        return a
+                    _size(a, i, equity[i], confidence[a][i], close, rates, own, account, book)
+            a += 1
+        i, a = i + 1, 0
+    account[DATE] = i
+    return DONE
+
+
+def _pass(
+    i: int,
+    time: Sequence[int],
+    open_: Grid,
+    high: Grid,
+    low: Grid,
+    close: Grid,
+    present: Whole,
+    rates: Sequence[float],
+    own: Grid,
+    account: Cells,
+    book: Book,
+    equity: Cells,
+    trades: Book,
+) -> None:
+    """Everything that a date does to the account before its signals are looked at."""
+    assets = len(open_)
+    for a in range(assets):
+        if present[a][i] != 0:
+            if book[WANTED][a] != NONE_WANTED:
+                _fill(a, i, time, open_[a][i], close, rates, own, account, book, trades)
+            if book[HELD][a] != 0.0:
+                _guard(a, i, open_[a][i], high[a][i], low[a][i], rates, own, account, book, trades)
+    worth = equity[i] = _mark(i, close, account, book)
+    if account[CALLED_IN] <= 0.0 and (worth <= 0.0 or _has_fallen(worth, rates, account)):
+        _call_in(assets, account, book)
 
 
 def _mark(i: int, close: Grid, account: Cells, book: Book) -> float:
@@ -128,18 +192,8 @@ def _call_in(assets: int, account: Cells, book: Book) -> None:
         book[WANTED][a] = OUT_WANTED if book[HELD][a] != 0.0 else NONE_WANTED
 
 
-def _decide(
-    a: int,
-    i: int,
-    worth: float,
-    action: int,
-    confidence: int,
-    close: Grid,
-    rates: Sequence[float],
-    own: Grid,
-    account: Cells,
-    book: Book,
-) -> None:
+def _decide(a: int, i: int, action: int, close: Grid, rates: Sequence[float], account: Cells, book: Book) -> None:
+    """What a signal means for what is held: an entry, with its factor, the way out, or nothing."""
     held = book[HELD][a]
     if held != 0.0:
         if action < 0 if held > 0.0 else action > 0:
@@ -148,8 +202,24 @@ def _decide(
     side = 1 if action > 0 else -1
     if (side < 0 and rates[SHORTS] <= 0.0) or _positions(book) >= rates[MOST_POSITIONS]:
         return
-    factor = correlation_factor(_correlation(a, i, side, close, rates, book), rates[CORRELATED_FROM])
-    amount = position_value(worth, rates[RISK_SHARE], factor, confidence / 100.0)
+    account[FACTOR] = correlation_factor(_correlation(a, i, side, close, rates, book), rates[CORRELATED_FROM])
+    book[WANTED][a] = BUY_WANTED if side > 0 else SHORT_WANTED
+
+
+def _size(
+    a: int,
+    i: int,
+    worth: float,
+    confidence: int,
+    close: Grid,
+    rates: Sequence[float],
+    own: Grid,
+    account: Cells,
+    book: Book,
+) -> None:
+    """Units of the entry that is wanted; nothing is wanted where they are too few to be traded."""
+    side = 1 if book[WANTED][a] == BUY_WANTED else -1
+    amount = position_value(worth, rates[RISK_SHARE], account[FACTOR], confidence / 100.0)
     free = account[MONEY] if account[MONEY] < worth else worth
     most = (free - _promised(close, i, book)) * rates[CASH_SHARE]
     if side < 0:
@@ -160,10 +230,9 @@ def _decide(
     units = math.floor(amount / close[a][i] / step) * step
     if units <= 0.0 or units * close[a][i] < own[LEAST][a]:
         account[TOO_LITTLE] += 1.0
+        book[WANTED][a] = NONE_WANTED
         return
-    book[WANTED][a] = BUY_WANTED if side > 0 else SHORT_WANTED
     book[WANTED_UNITS][a] = units
-    book[WANTED_ON][a] = i
 
 
 def correlation_factor(highest: float, threshold: float) -> float:
@@ -246,6 +315,7 @@ def _fill(
     i: int,
     time: Sequence[int],
     price: float,
+    close: Grid,
     rates: Sequence[float],
     own: Grid,
     account: Cells,
@@ -259,31 +329,59 @@ def _fill(
         why = BY_PORTFOLIO_STOP if account[CALLED_IN] > 0.0 else BY_SIGNAL
         _out(a, i, market_fill(price, -side, own[SLIP][a]), rates[FEE_RATE], why, rates, account, book, trades)
         return
-    if time[i] - time[int(book[WANTED_ON][a])] > own[GAP][a]:
+    decided = int(book[WANTED_ON][a])
+    if time[i] - time[decided] > own[GAP][a]:
         account[SHUT] += 1.0
         return
     side = 1 if wanted == BUY_WANTED else -1
-    _in(a, i, side, market_fill(price, side, own[SLIP][a]), rates, account, book, trades)
+    if _is_out_of_reach(side, price, close[a][decided], book[WANTED_STOP][a], rates[MOST_DRIFT]):
+        account[RAN_AWAY] += 1.0
+        return
+    _in(a, i, side, market_fill(price, side, own[SLIP][a]), rates, own, account, book, trades)
+
+
+def _is_out_of_reach(side: int, price: float, decided: float, stop: float, most: float) -> bool:
+    """Whether the price went a share ``most`` of the way to the stop, either way, or beyond it; 0 asks nothing."""
+    if most <= 0.0 or stop <= 0.0:
+        return False
+    moved = (price - decided) / decided
+    return -side * moved >= stop or abs(moved) > stop * most
 
 
 def _in(
-    a: int, i: int, side: int, price: float, rates: Sequence[float], account: Cells, book: Book, trades: Book
+    a: int,
+    i: int,
+    side: int,
+    price: float,
+    rates: Sequence[float],
+    own: Grid,
+    account: Cells,
+    book: Book,
+    trades: Book,
 ) -> None:
+    """At the size that was decided, or what the cash still allows at this price; stop and target around the fill."""
     units, cash = book[WANTED_UNITS][a], account[MONEY] - rates[COMMISSION_PAID]
-    if side > 0 and units * price * (1.0 + rates[FEE_RATE]) > cash:
-        units = cash / (price * (1.0 + rates[FEE_RATE]))
+    share = (1.0 if side > 0 else rates[SHORT_MARGIN]) + rates[FEE_RATE]
+    if (side > 0 or rates[SHORT_MARGIN] > 0.0) and units * price * share > cash:
+        units = cash / (price * share)
     if units <= 0.0:
         account[TOO_LITTLE] += 1.0
         return
     fee = fee_of(units, price, rates[FEE_RATE], rates[COMMISSION_PAID])
     account[MONEY] -= side * units * price + fee
-    stop, target = bracket(side, price, rates[STOP_SHARE], rates[TARGET_SHARE])
+    stop, target = bracket(side, price, book[WANTED_STOP][a], rates[TARGET_SHARE])
+    stop, target = _on_step(stop, own[PRICE_UNIT][a]), _on_step(target, own[PRICE_UNIT][a])
     row = int(account[ROWS])
     account[ROWS] = row + 1
     book[HELD][a], book[PAID][a], book[PAID_FEE][a] = side * units, price, fee
     book[STOP_LEVEL][a], book[TARGET_LEVEL][a], book[ROW][a] = stop, target, row
     trades[OF_ASSET][row], trades[LONG_SHORT][row], trades[ENTERED][row] = a, side, i
     trades[GOT_IN][row], trades[SIZE][row] = price, units
+
+
+def _on_step(price: float, step: float) -> float:
+    """To the nearest price that the venue takes, ties to the even one."""
+    return round(price / step) * step if step > 0.0 and price > 0.0 else price
 
 
 def _guard(

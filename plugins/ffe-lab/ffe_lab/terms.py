@@ -51,12 +51,13 @@ class Terms(Span, Account, total=False):
     """Both."""
 
 
-def require_known(terms: Terms) -> None:
-    """Raises ``TypeError`` for a keyword that is none of ``Terms``, with the nearest one."""
-    for name in terms:
-        if name not in Terms.__annotations__:
+def require_known(given: Account | Terms, kind: type[Account] = Terms) -> None:
+    """Raises ``TypeError`` for a keyword that is none of ``kind``, with the nearest one."""
+    known = kind.__annotations__
+    for name in given:
+        if name not in known:
             from difflib import get_close_matches
 
-            near = get_close_matches(name, Terms.__annotations__, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(Terms.__annotations__))}"
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(sorted(known))}"
             raise TypeError(f"an experiment takes no keyword {name!r}{hint}")

@@ -16,8 +16,9 @@ import pytest
 from ffe_lab.backtest import market_of
 from ffe_lab.costs import Costs
 from ffe_lab.lab import Lab
-from ffe_lab.portfolio import Portfolio, Sharing, portfolio
+from ffe_lab.portfolio import Portfolio, portfolio
 from ffe_lab.shared_cash import correlation_factor, pearson, position_value
+from ffe_lab.shared_run import Sharing
 from ffe_lab.trades import EXIT_REASONS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -104,7 +105,7 @@ def test_a_second_position_in_what_moves_alike_is_half_as_large(lab: Lab) -> Non
     one = moving(3)
     called = Scripted({100.0: {40: 1}, 50.0: {45: 1}, 30.0: {45: 1}})
     frames = {"BTCUSD": bars(one), "ETHUSD": bars(one / 2), "SOLUSD": bars(moving(4, first=30.0))}
-    made = portfolio(frames, called, costs=FREE, stop=0.0, target=0.0, lab=lab)
+    made = portfolio(frames, called, costs=FREE, gate=False, stop=0.0, target=0.0, lab=lab)
     value = {made.symbols[a]: made.trades.quantity[row] * frames[made.symbols[a]]["close"].iloc[at]
              for row, (a, at) in enumerate(zip(made.of_asset.tolist(), (40, 45, 45), strict=True))}  # fmt: skip
     worth = made.equity[45]
@@ -116,7 +117,7 @@ def test_a_second_position_in_what_moves_alike_is_half_as_large(lab: Lab) -> Non
 def test_at_most_nine_tenths_of_the_cash_go_into_a_position(lab: Lab) -> None:
     called = Scripted({100.0: {5: 1}, 50.0: {5: 1}}, confidence=100)
     frames = {"BTCUSD": bars([100.0] * 12), "ETHUSD": bars([50.0] * 12)}
-    made = portfolio(frames, called, costs=FREE, sharing=Sharing(share=1.0), lab=lab)
+    made = portfolio(frames, called, costs=FREE, gate=False, sharing=Sharing(share=1.0), lab=lab)
     assert (made.trades.quantity * made.trades.entry_price).tolist() == pytest.approx([9_000.0, 900.0])
 
 
@@ -141,7 +142,7 @@ def test_short_positions_are_twice_equity_at_most_in_all(lab: Lab) -> None:
     called = Scripted({float(10 * n): {2: -1} for n in (1, 2, 3)}, confidence=100)
     frames = {name: bars([10.0 * n] * 8) for n, name in enumerate(("BTCUSD", "ETHUSD", "SOLUSD"), 1)}
     sharing = Sharing(share=0.9, cash=1.0, stop=0.0)
-    made = portfolio(frames, called, costs=FREE, allow_short=True, sharing=sharing, lab=lab)
+    made = portfolio(frames, called, costs=FREE, gate=False, allow_short=True, sharing=sharing, lab=lab)
     assert (made.trades.quantity * made.trades.entry_price).sum() == pytest.approx(20_000.0)
 
 
@@ -164,14 +165,15 @@ def test_a_drawdown_of_the_account_closes_everything_and_ends_the_run(lab: Lab) 
     falling = [100.0] * 5 + [88.0] + [90.0] * 6
     called = Scripted({100.0: {1: 1, 8: 1}, 50.0: {2: 1}}, confidence=100)
     frames = {"BTCUSD": bars(falling), "ETHUSD": bars([50.0] * 12)}
-    made = portfolio(frames, called, costs=FREE, stop=0.0, target=0.0, sharing=Sharing(share=0.5), lab=lab)
+    half: dict[str, Any] = {"costs": FREE, "gate": False, "stop": 0.0, "target": 0.0, "lab": lab}
+    made = portfolio(frames, called, sharing=Sharing(share=0.5), **half)
     # Half of it lost 12 %: 6 % of the account at the close of bar 5, and all is sold at the opens of bar 6.
     assert made.stopped
     assert reasons(made) == ["portfolio_stop", "portfolio_stop"]
     assert made.trades.exit.tolist() == [6, 6]
     assert len(made.equity) == 7
     assert made.equity[-1] == pytest.approx(10_000 - 50 * 10)
-    on = portfolio(frames, called, costs=FREE, stop=0.0, target=0.0, sharing=Sharing(share=0.5, stop=0.0), lab=lab)
+    on = portfolio(frames, called, sharing=Sharing(share=0.5, stop=0.0), **half)
     assert (on.stopped, len(on.equity)) == (False, 12)
 
 
@@ -210,6 +212,16 @@ def test_arguments_that_mean_nothing_are_refused(lab: Lab) -> None:
         portfolio({}, "sma_cross", lab=lab)
     with pytest.raises(UsageError, match="flat slippage"):
         portfolio({"BTCUSD": frame}, "sma_cross", costs=Costs(model="realistic"), lab=lab)
+    with pytest.raises(UsageError, match="borrows nothing"):
+        portfolio({"BTCUSD": frame}, "sma_cross", leverage=2.0, lab=lab)
+    with pytest.raises(UsageError, match="one currency, not BTCUSD in USD, USDJPY in JPY"):
+        portfolio({"BTCUSD": frame, "USDJPY": frame}, "sma_cross", lab=lab)
+    kinds: tuple[dict[str, Any], ...] = ({"sizing": "all_in"}, {"sizing": "kelly", "gate": False})
+    for account in kinds:
+        with pytest.raises(UsageError, match="is for one asset"):
+            portfolio({"BTCUSD": frame}, "sma_cross", lab=lab, **account)
+    with pytest.raises(TypeError, match="no keyword 'start'"):
+        portfolio({"BTCUSD": frame}, "sma_cross", start=None, lab=lab)  # type: ignore[call-arg]
 
 
 # laws
@@ -218,10 +230,11 @@ def test_arguments_that_mean_nothing_are_refused(lab: Lab) -> None:
 @given(
     seed=st.integers(0, 2**31), short=st.booleans(), join=st.sampled_from(["intersection", "union"]),
     share=st.sampled_from([0.01, 0.4]), stop=st.sampled_from([0.0, 0.03]), assets=st.integers(1, 4),
+    gate=st.booleans(),
 )  # fmt: skip
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_money_is_conserved_and_both_forms_agree(
-    lab: Lab, walk: Walk, seed: int, short: bool, join: str, share: float, stop: float, assets: int
+    lab: Lab, walk: Walk, seed: int, short: bool, join: str, share: float, stop: float, assets: int, gate: bool
 ) -> None:
     names = ("BTCUSD", "ETHUSD", "SOLUSD", "EURUSD")[:assets]
     frames = {}
@@ -229,7 +242,8 @@ def test_money_is_conserved_and_both_forms_agree(
         rng = np.random.Generator(np.random.Philox(key=[seed, place]))
         frames[name] = walk(200, seed=seed + place)[rng.random(200) > 0.1]
     account: dict[str, Any] = {
-        "params": {"fast": 3, "slow": 8}, "allow_short": short, "costs": Costs(0.002, 0.001, commission=0.5),
+        "params": {"fast": 3, "slow": 8}, "allow_short": short, "gate": gate,
+        "costs": Costs(0.002, 0.001, commission=0.5),
         "sharing": Sharing(share=share, stop=stop, join=join), "lab": lab,
     }  # fmt: skip
     plain, machine = (portfolio(frames, "sma_cross", compiled=compiled, **account) for compiled in (False, True))
@@ -322,10 +336,10 @@ def test_the_command_takes_several_assets(ffe_home: Path, capsys: pytest.Capture
     "wrong",
     [
         ("BTCUSD", "--join", "union"),
-        ("BTCUSD", "ETHUSD", "--gate"),
         ("BTCUSD", "ETHUSD", "--sizing", "all_in"),
+        ("BTCUSD", "ETHUSD", "--no-gate", "--sizing", "kelly"),
         ("BTCUSD", "ETHUSD", "--leverage", "3"),
-        ("BTCUSD", "ETHUSD", "--html", "page.html"),
+        ("BTCUSD", "ETHUSD", "--cassette", "auto"),
         ("BTCUSD", "BTC-USD"),
         (),
     ],

@@ -9,7 +9,6 @@ import click
 
 from ffe_core.cli.output import Plain
 from ffe_core.cli.session import Session, command
-from ffe_core.errors import UsageError
 from ffe_lab.commands.models import model_options, with_models
 from ffe_lab.commands.options import (
     account_options,
@@ -58,9 +57,7 @@ def backtest(
     Several assets share one account: positions that move alike are made smaller, and a drawdown of all ends the run.
     """
     if len(assets) > 1:
-        if page is not None:
-            raise UsageError("a report shows one asset", hint="--json has all of a portfolio")
-        together(session, assets, output_file, options)
+        together(session, assets, page, output_file, options)
         return
     refuse_sharing(options)
     from ffe_lab.backtest import run

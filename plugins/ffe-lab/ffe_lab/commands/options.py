@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ffe_lab.makers import Maker
     from ffe_lab.market import Market
     from ffe_lab.simulate import Setup
+    from ffe_lab.terms import Account
 
 SIZINGS = ("risk", "fixed_fraction", "fixed_amount", "kelly", "all_in")
 
@@ -151,17 +152,21 @@ def timeframe_of(text: str | None, kind: Any) -> Any:
 
 
 def setup_from(lab: Lab, options: Mapping[str, Any], kind: Any) -> Setup:
-    return lab.setup(
-        costs=costs_from(lab, options, kind),
-        sizing=options["sizing"],
-        gate=options["gate"],
-        stop=_share(options["stop_loss_percentage"]),
-        target=_share(options["take_profit_percentage"]),
-        initial_balance=options["initial_balance"],
-        allow_short=options["allow_short"],
-        leverage=options["leverage"],
-        seed=options["seed"],
-    )
+    return lab.setup(**account_from(lab, options, kind))
+
+
+def account_from(lab: Lab, options: Mapping[str, Any], kind: Any) -> Account:
+    return {
+        "costs": costs_from(lab, options, kind),
+        "sizing": options["sizing"],
+        "gate": options["gate"],
+        "stop": _share(options["stop_loss_percentage"]),
+        "target": _share(options["take_profit_percentage"]),
+        "initial_balance": options["initial_balance"],
+        "allow_short": options["allow_short"],
+        "leverage": options["leverage"],
+        "seed": options["seed"],
+    }
 
 
 def costs_from(lab: Lab, options: Mapping[str, Any], kind: Any) -> Costs:

@@ -11,17 +11,21 @@ import click
 from ffe_core.cli.session import Session
 from ffe_core.errors import UsageError
 from ffe_lab.commands.options import (
+    account_from,
     lab_of,
     market_from,
     params_for,
     provider_from,
-    setup_from,
+    write,
     write_json,
 )
-from ffe_lab.commands.shown import amount, columns, note, pairs, percent, ratio
+from ffe_lab.commands.shown import amount, columns, note, percent
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from ffe_lab.portfolio import Portfolio
+    from ffe_lab.shared_run import Sharing
 
 _OPTIONS = (
     click.option("--join", type=click.Choice(("intersection", "union")), help="Several assets: on whose dates."),
@@ -41,7 +45,7 @@ _NAMES = {
     "portfolio_stop_percentage": "stop",
 }
 #: options that say how one asset is traded
-_ALONE = {"sizing": None, "gate": None, "trials": None, "leverage": 1.0, "cassette": "off", "live_ai": False}
+_ALONE = {"trials": None, "leverage": 1.0, "cassette": "off", "live_ai": False}
 
 
 def sharing_options(function: Any) -> Any:
@@ -57,59 +61,62 @@ def refuse_sharing(options: Mapping[str, Any]) -> None:
             raise UsageError(f"--{name.replace('_', '-')} is for several assets")
 
 
-def together(session: Session, assets: tuple[str, ...], output_file: Path | None, options: Mapping[str, Any]) -> None:
-    from ffe_lab.portfolio import Sharing, portfolio
+def together(
+    session: Session, assets: tuple[str, ...], page: Path | None, output_file: Path | None, options: Mapping[str, Any]
+) -> None:
+    from ffe_lab.portfolio import portfolio
 
     for name, usual in _ALONE.items():
-        # Without the gate is how several are simulated, whether it is said or not.
-        if options[name] != usual and not (name == "gate" and options[name] is False):
+        if options[name] != usual:
             raise UsageError(f"--{name.replace('_', '-')} is for one asset", hint="several share one account")
     lab = lab_of(session)
     markets = [market_from(lab, asset, options) for asset in assets]
-    given = {to: options[name] for name, to in _NAMES.items() if options[name] is not None}
-    if "stop" in given:
-        given["stop"] = float(f"{given['stop'] / 100:.12g}")
-    # What is left of the account's options means the same for one asset and for several.
-    setup = setup_from(lab, {**options, "gate": False}, markets[0].asset.kind)
     provider = provider_from(options["providers"])
     made = portfolio(
         markets,
         provider,
         params=params_for(lab, provider, options["params"]),
-        sharing=Sharing(**given),
-        costs=setup.costs,
-        stop=None if options["stop_loss_percentage"] is None else float(setup.exits.fallback),
-        target=float(setup.exits.target),
-        initial_balance=setup.initial_balance,
-        allow_short=setup.sizing.allow_short,
+        sharing=_sharing(options),
         lab=lab,
+        **account_from(lab, options, markets[0].asset.kind),
     )
-    data = made.data()
+    data = made.data(full=not options["fast"])
     if data["synthetic"]:
         session.warn("these prices are invented")
     for market in markets:
         for line in market.candles.remarks:
             session.warn(f"{market.asset}: {line}")
+    if page is not None:
+        write(page, report_of(made, data))
     if output_file is not None:
         write_json(output_file, data)
-    session.emit(data, lambda console: _show(data, console))
+    session.emit(data, lambda console: _show(data, console, page))
 
 
-def _show(data: Mapping[str, Any], console: Console) -> None:
-    metrics = data["metrics"]
-    note(console, f"{', '.join(data['asset_pairs'])} {data['timeframe']} {data['provider']}: a shared account", "bold")
-    note(console, f"{data['start'][:10]} to {data['end'][:10]}, {data['metrics_basis']['formula']}", "dim")
-    pairs(
-        console,
-        (
-            ("final value", amount(metrics["final_value"])),
-            ("total return", percent(metrics["total_return"])),
-            ("Sharpe ratio", ratio(metrics["sharpe"])),
-            ("largest drawdown", percent(metrics["max_drawdown"])),
-            ("trades", f"{metrics['total_trades']:,}"),
-            ("win rate", percent(metrics["win_rate"])),
-        ),
+def _sharing(options: Mapping[str, Any]) -> Sharing:
+    from ffe_lab.shared_run import Sharing
+
+    given = {to: options[name] for name, to in _NAMES.items() if options[name] is not None}
+    if "stop" in given:
+        given["stop"] = float(f"{given['stop'] / 100:.12g}")
+    return Sharing(**given)
+
+
+def report_of(made: Portfolio, data: Mapping[str, Any]) -> str:
+    from ffe_lab.backtest import isos
+    from ffe_lab.report.page import html_report
+
+    course = zip(isos(made.closes), made.held().tolist(), strict=True)
+    held = {"buy_and_hold": [{"time": at, "value": value} for at, value in course]}
+    return html_report(
+        {**data, "baseline_equity": held}, candles=None, decisions=made.decisions(), charts=made.columns()
     )
+
+
+def _show(data: Mapping[str, Any], console: Console, page: Path | None) -> None:
+    from ffe_lab.report.terminal import summary
+
+    summary(data, console)
     rows = [
         (
             name,
@@ -123,5 +130,5 @@ def _show(data: Mapping[str, Any], console: Console) -> None:
     columns(console, ("asset", "net result", "trades", "win rate", "of the whole"), rows)
     if data["portfolio_stop"]:
         note(console, f"the portfolio stop closed everything at {data['end']}")
-    for line in data["assumptions"]:
-        note(console, line, "dim")
+    if page is not None:
+        note(console, f"report: {page}")

@@ -11,7 +11,7 @@ from typing import Any
 from ffe_lab.report import pictures, tables, trade_list
 from ffe_lab.report.markup import Html, join, tag
 from ffe_lab.report.run import Run
-from ffe_lab.report.told import lead, span, title_of, warnings
+from ffe_lab.report.told import assets_of, fingerprints_of, lead, span, title_of, warnings
 from ffe_lab.report.wording import parameters
 
 _CONTENTS = {
@@ -32,6 +32,7 @@ def html_report(
     *,
     candles: Mapping[str, Sequence[Any]] | None,
     decisions: Sequence[Mapping[str, Any]] = (),
+    charts: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
 ) -> str:
     """The report of a run as one HTML document; the same input gives the same text.
 
@@ -42,6 +43,9 @@ def html_report(
     ``decisions`` ``[{time, action, confidence, votes, rulings}]`` are shown with the trade that they opened or, where
     it left on a signal, closed. Times are ISO 8601 texts, aware datetimes or epoch milliseconds; a text without a
     time zone raises ``ValueError``.
+
+    Of several assets on one account ``data`` has ``asset_pairs``, ``fingerprints`` and ``attribution``, each trade and
+    each decision its ``asset_pair``, and ``charts`` the candles by asset.
     """
     run = Run.of(data, candles)
     style, script = (_part(name) for name in ("page.css", "page.js"))
@@ -54,7 +58,7 @@ def html_report(
         tag("title", f"Backtest of {title}"),
         tag("style", style),
     ]
-    body = [_header(run, title), tag("main", *_sections(run, decisions)), tag("script", script)]
+    body = [_header(run, title), tag("main", *_sections(run, decisions, charts or {})), tag("script", script)]
     return f"<!DOCTYPE html>\n{tag('html', tag('head', *head), tag('body', *body), lang='en')}\n"
 
 
@@ -89,15 +93,17 @@ def _banner(name: str, why: str) -> Html:
     return tag("p", tag("strong", name), f": {why}", class_="banner", role="note")
 
 
-def _sections(run: Run, decisions: Sequence[Mapping[str, Any]]) -> list[Html]:
+def _sections(
+    run: Run, decisions: Sequence[Mapping[str, Any]], charts: Mapping[str, Mapping[str, Sequence[Any]]]
+) -> list[Html]:
     data = run.data
     basis: dict[str, Any] = {
         "Dataset": {
-            "asset": data["asset_pair"],
+            "asset": ", ".join(assets_of(data)),
             "timeframe": data["timeframe"],
             "start": data["start"],
             "end": data["end"],
-            "fingerprint": data["fingerprint"],
+            "fingerprint": ", ".join(fingerprints_of(data)),
         },
         "Provider": {"name": data["provider"], "parameters": parameters(data)},
         "How the metrics are computed": data["metrics_basis"],
@@ -110,13 +116,19 @@ def _sections(run: Run, decisions: Sequence[Mapping[str, Any]]) -> list[Html]:
         _section("against", "Against baselines", tables.baselines(run)),
         _section("equity", "Equity", pictures.equity(run), pictures.under_water(run), pictures.sharpe(run)),
         _section("months", "Month by month", pictures.month_map(run)),
-        _section("trades", "Trades", pictures.trades_on_price(run), trade_list.endings(run), trade_list.refusals(run)),
+        _section("trades", "Trades", *_trades(run, charts)),
         _section("costs", "What costs do to it", tables.costs(run)),
         _section("metrics", "Every metric", tag("div", *tables.every_metric(run), class_="columns")),
         _section("assumptions", "Assumptions", tables.assumptions(run)),
         _section("basis", "What it stands on", *facts),
         _section("list", "Every trade", *trade_list.trade_table(run, decisions)),
     ]
+
+
+def _trades(run: Run, charts: Mapping[str, Mapping[str, Sequence[Any]]]) -> list[Html | None]:
+    each = [Run.of_asset(run.data, name, columns) for name, columns in charts.items()] or [run]
+    prices = [pictures.trades_on_price(one) for one in each]
+    return [tables.attribution(run), *prices, trade_list.endings(run), trade_list.refusals(run)]
 
 
 def _section(identifier: str, title: str, *parts: object) -> Html:

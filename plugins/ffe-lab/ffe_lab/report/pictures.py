@@ -141,7 +141,7 @@ def _signed(value: float) -> str:
 
 def trades_on_price(run: Run) -> Html:
     """The price, and on it from where to where each trade went."""
-    title = "Trades on the price"
+    title = "Trades on the price" if run.data.get("asset_pairs") is None else f"Trades of {run.data['asset_pair']}"
     if run.bars is None:
         return chart.figure(title, tag("p", "Not shown: the report was made without candles.", class_="missing"))
     bars = run.bars

@@ -52,6 +52,12 @@ class Run:
         bars = Bars.of(candles) if candles is not None and len(candles["time"]) else None
         return cls(data, equity, daily_equity(equity.time, equity.value, kind, initial), basis, bars)
 
+    @classmethod
+    def of_asset(cls, data: Mapping[str, Any], name: str, candles: Mapping[str, Sequence[Any]]) -> Self:
+        """One of several assets, with its own trades."""
+        own = [trade for trade in data.get("trades") or () if trade["asset_pair"] == name]
+        return cls.of({**data, "asset_pair": name, "trades": own}, candles)
+
     @property
     def metrics(self) -> Mapping[str, Any]:
         return self.data["metrics"]  # type: ignore[no-any-return]

@@ -13,6 +13,7 @@ from ffe_lab.report.wording import (
     NOT_SHOWN,
     Figure,
     between,
+    money,
     name_of,
     number,
     numbered,
@@ -81,6 +82,30 @@ def chance(run: Run) -> list[str]:
                 f"{percent(beaten, sign=False, digits=1)}."
             )
     return told
+
+
+def attribution(run: Run) -> Html | None:
+    """What each of several assets brought; nothing where there is one."""
+    brought: Mapping[str, Mapping[str, Any]] = run.data.get("attribution") or {}
+    if not brought:
+        return None
+    heads = ("Asset", "Net result", "Trades", "Win rate", "Share of the result")
+    rows = [
+        tag(
+            "tr",
+            tag("th", name, scope="row"),
+            *(tag("td", text, data_label=head) for text, head in zip(_brought(row), heads[1:], strict=True)),
+        )
+        for name, row in brought.items()
+    ]
+    head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in heads)))
+    return tag("table", tag("caption", "What each asset brought"), head, tag("tbody", *rows), class_="wide")
+
+
+def _brought(row: Mapping[str, Any]) -> tuple[str, ...]:
+    share = number(row["contribution"])
+    told = NOT_SHOWN if share is None else percent(share, sign=False, digits=1)
+    return money(row["pnl"]), f"{row['trades']:,}", worded("win_rate", row["win_rate"]), told
 
 
 def costs(run: Run) -> Html:

@@ -9,7 +9,7 @@ from ffe_core.domain.text import clean
 from ffe_lab.report.plot import plot
 from ffe_lab.report.run import BUY_AND_HOLD, Run
 from ffe_lab.report.tables import chance
-from ffe_lab.report.told import lead, span, title_of, warnings
+from ffe_lab.report.told import fingerprints_of, lead, span, title_of, warnings
 from ffe_lab.report.trade_list import exit_reasons
 from ffe_lab.report.wording import FIGURES, between, decisive, money, name_of, number, percent, reason_missing, worded
 
@@ -67,7 +67,8 @@ def summary(data: Mapping[str, Any], console: Console) -> None:
     console.print(
         Text(f"metrics: {basis.frequency}, {basis.periods_per_year} a year, risk-free {percent(basis.risk_free)}")
     )
-    console.print(Text(f"data {clean(data['fingerprint'])}", style="dim"))
+    for told in fingerprints_of(data):
+        console.print(Text(f"data {clean(told)}", style="dim"))
 
 
 def _table(*heads: str, title: str) -> Table:

@@ -10,7 +10,19 @@ from ffe_lab.report.wording import day_of, instant, name_of, number, parameters,
 
 
 def title_of(data: Mapping[str, Any]) -> str:
-    return f"{data['asset_pair']} by {name_of(data['provider'])}"
+    return f"{', '.join(assets_of(data))} by {name_of(data['provider'])}"
+
+
+def assets_of(data: Mapping[str, Any]) -> list[str]:
+    """The asset of a run, or those that shared its account."""
+    several = data.get("asset_pairs")
+    return [str(data["asset_pair"])] if several is None else [str(name) for name in several]
+
+
+def fingerprints_of(data: Mapping[str, Any]) -> list[str]:
+    """Of the data that the run saw, with the asset where there are several."""
+    several = data.get("fingerprints")
+    return [str(data["fingerprint"])] if several is None else [f"{name} {text}" for name, text in several.items()]
 
 
 def span(data: Mapping[str, Any]) -> str:
@@ -32,6 +44,8 @@ def warnings(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     if data.get("in_sample"):
         why = data["in_sample"]
         told.append(("IN-SAMPLE", why if isinstance(why, str) else "the parameters were chosen on this very span"))
+    if data.get("portfolio_stop"):
+        told.append(("PORTFOLIO STOP", "a drawdown of the whole account closed everything, and the run ended there"))
     return told
 
 

@@ -92,22 +92,35 @@ def trade_table(run: Run, decisions: Sequence[Decision]) -> list[Html]:
     """The trades in the order of their entries as far as there is room, and a line on those that are left out."""
     if not run.trades:
         return [tag("p", "There was no trade.", class_="missing")]
-    known = Decisions.of(decisions)
+    known = _by_asset(decisions)
     bodies: list[Html] = []
-    room, before = ROOM, -1
+    room, before = ROOM, dict.fromkeys(known, -1)
     for at, trade in enumerate(run.trades[:LISTED], 1):
-        body = _trade(at, trade, known.into(trade, before), known.out_of(trade))
-        before, room = instant(trade["entry_time"]), room - len(body)
+        asset = trade.get("asset_pair")
+        made = known.get(asset, _NO_DECISIONS)
+        body = _trade(at, trade, made.into(trade, before.get(asset, -1)), made.out_of(trade))
+        before[asset], room = instant(trade["entry_time"]), room - len(body)
         if room < 0:
             break
         bodies.append(body)
-    heads = ("#", "Side", "Entry", "Exit", "In at", "Out at", "Quantity", "Fees", "Result", "Of the stake", "Way out")
+    heads = ("#", *_cells(run.trades[0]))
     head = tag("tr", *(tag("th", name, scope="col") for name in heads))
     caption = tag("caption", "Times are UTC; results are net of fees")
     return [
         _left_out(len(bodies), len(run.trades)),
         tag("table", caption, tag("thead", head), *bodies, class_="trades"),
     ]
+
+
+def _by_asset(decisions: Sequence[Decision]) -> dict[str | None, Decisions]:
+    """Where several assets share an account each trade has its own asset's decisions behind it."""
+    grouped: dict[str | None, list[Decision]] = {}
+    for one in decisions:
+        grouped.setdefault(one.get("asset_pair"), []).append(one)
+    return {asset: Decisions.of(made) for asset, made in grouped.items()}
+
+
+_NO_DECISIONS = Decisions([], [])
 
 
 def _left_out(listed: int, all_trades: int) -> Html:
@@ -117,8 +130,10 @@ def _left_out(listed: int, all_trades: int) -> Html:
     return tag("p", told, tag("code", "ffe backtest --json"), " prints.", class_="note")
 
 
-def _trade(at: int, trade: Mapping[str, Any], into: Decision | None, out: Decision | None) -> Html:
-    cells = {
+def _cells(trade: Mapping[str, Any]) -> dict[str, str]:
+    """What is told of a trade, by column; of which asset it was where there are several."""
+    asset = {"Asset": str(trade["asset_pair"])} if "asset_pair" in trade else {}
+    return asset | {
         "Side": trade["side"],
         "Entry": minute_of(instant(trade["entry_time"])),
         "Exit": minute_of(instant(trade["exit_time"])),
@@ -130,9 +145,13 @@ def _trade(at: int, trade: Mapping[str, Any], into: Decision | None, out: Decisi
         "Of the stake": percent(float(trade["pnl_fraction"])),
         "Way out": name_of(trade["exit_reason"]),
     }
+
+
+def _trade(at: int, trade: Mapping[str, Any], into: Decision | None, out: Decision | None) -> Html:
+    cells = _cells(trade)
     row = tag("tr", tag("th", at, scope="row"), *(tag("td", text, data_label=label) for label, text in cells.items()))
     behind = _behind(into, out)
-    return tag("tbody", row, behind and tag("tr", tag("td", behind, colspan=11), class_="behind"))
+    return tag("tbody", row, behind and tag("tr", tag("td", behind, colspan=len(cells) + 1), class_="behind"))
 
 
 def _behind(into: Decision | None, out: Decision | None) -> Html | None:

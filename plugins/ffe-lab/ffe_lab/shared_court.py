@@ -1,0 +1,198 @@
+"""What an entry of a portfolio meets: the sizing and the risk rules of the core, shown the whole account.
+
+Each asset has its own bars, calls and instrument; what rules look at besides is shared: the cash, what is held and
+wanted of every asset, the days of all of them, and what the account has been through. So the correlation, the leverage,
+the concentration and the value at risk that are judged are those of the portfolio after the trade. Exits never come
+here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ffe_core import Clamp, ClosedTrade, Portfolio, Position, Proposal, Side, Sizing, from_ms
+from ffe_core.risk.gate import Judgement, after_trade, judge, shrink
+from ffe_core.risk.sizing import propose
+from ffe_lab import past
+from ffe_lab import shared_cash as pool
+from ffe_lab.court import Court, Moment
+from ffe_lab.gate import Judged
+from ffe_lab.loop import BY_STOP
+from ffe_lab.stops import exact
+from ffe_lab.trades import EXIT_REASONS, Floats, Indices
+
+type Returns = Sequence[tuple[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """The account at the moment of an entry: ``before`` it, the daily returns by symbol, and the trades that closed."""
+
+    before: Portfolio
+    returns: Mapping[str, Returns]
+    closed: tuple[ClosedTrade, ...]
+    #: how much of its size an entry keeps beside what it moves with
+    factor: float
+
+
+class Seat(Court):
+    """The court of one asset, which is told of the others."""
+
+    def hear(self, moment: Moment, around: Circumstances) -> Judgement:
+        proposal = propose(
+            self.bars.asset,
+            self.calls.verdict(moment.bar),
+            entry=exact(self.bars.close[moment.bar]),
+            pulse=self._pulse,
+            portfolio=around.before,
+            instrument=self.instrument,
+            rules=self._rules_at(exact(moment.stop)),
+        )
+        context = replace(
+            self._context(moment, around.before, proposal), daily_returns=around.returns, closed_trades=around.closed
+        )
+        if around.factor < 1 and proposal.quantity:
+            smaller = shrink(proposal, proposal.quantity * exact(around.factor), context)
+            proposal = replace(smaller, sizing=_noted(proposal, smaller))
+            context = replace(context, after=after_trade(around.before, proposal, self.instrument))
+        return judge(proposal, context, self.rules)
+
+    def returns_at(self, bar: int) -> Returns:
+        """Simple daily returns, of days that were over at the close of ``bar``."""
+        return self._returns(bar).get(self.bars.asset.symbol, ())
+
+    @cached_property
+    def began(self) -> Floats:
+        """When the day of ``risk.max_daily_loss`` began, for each of ``orders``."""
+        return self.days_began()
+
+
+def _noted(before: Proposal, after: Proposal) -> Sizing:
+    assert before.quantity is not None and after.quantity is not None  # noqa: S101 - only what has a size is shrunk
+    why = "moves together with what is held"
+    clamp = Clamp("correlation_factor", why, before.quantity, after.quantity)
+    return replace(before.sizing, clamps=(*before.sizing.clamps, clamp))
+
+
+@dataclass
+class SharedCourt:
+    """The seats of all assets over one account, whose dates open at ``time`` and close at ``closes``.
+
+    ``close`` is that of each asset at each date. ``remember`` is ``past.remember``, plain or compiled, and ``own``
+    makes a column of so many places that it writes.
+    """
+
+    seats: Sequence[Seat]
+    time: Indices
+    closes: Indices
+    close: Any
+    remember: Callable[..., None]
+    form: Callable[[Any], Any]
+    own: Callable[[int], Any]
+    judged: list[tuple[int, Judged]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        dates = len(self.closes)
+        self._past, self._closes = self.own(past.PAST_SIZE), self.form(self.closes)
+        self._marked, self._worth, self._queue = (self.own(dates) for _ in range(3))
+        risk = self.seats[0].risk
+        self._most = float(risk["max_drawdown"] if risk["rules"]["drawdown"] else 0.0)
+        on = risk["rules"]
+        self._reads_trades = on["stoploss_guard"] or on["cooldown"] or on["low_profit"]
+
+    @cached_property
+    def _bars(self) -> list[Indices]:
+        """By asset, the last of its bars that was complete at each date; -1 before the first."""
+        return [np.searchsorted(seat.bars.closes, self.closes, side="right") - 1 for seat in self.seats]
+
+    def units(self, asset: int, account: Any, book: Any, equity: Any, trades: Any) -> float:
+        """How much may be entered at the close of the date at which the loop stopped; 0 for nothing."""
+        date, seat = int(account[pool.DATE]), self.seats[asset]
+        bar = int(self._bars[asset][date])
+        self.remember(date, self._closes, equity, self._most, self._past, self._marked, self._worth, self._queue)
+        moment = Moment(
+            bar,
+            cash=float(account[pool.MONEY]),
+            stop=float(book[pool.WANTED_STOP][asset]),
+            peak=float(self._past[past.PEAK]),
+            day_start=self._day_start(seat, date, bar, float(equity[date])),
+            barred_until=float(self._past[past.BARRED_UNTIL]),
+            trades=0,
+        )
+        judgement = seat.hear(moment, self._around(asset, date, account, book, trades))
+        refused, quantity = seat.refusal(judgement, bar), judgement.proposal.quantity
+        units = 0.0 if refused or quantity is None else float(quantity)
+        self.judged.append((asset, Judged(bar, units, refused, lambda: judgement)))
+        return units
+
+    def _day_start(self, seat: Seat, date: int, bar: int, now: float) -> float:
+        began = float(seat.began[int(np.searchsorted(seat.orders, bar))])
+        return float(past.day_start(date, began, now, self._closes, self._past, self._marked, self._worth))
+
+    def _around(self, asset: int, date: int, account: Any, book: Any, trades: Any) -> Circumstances:
+        """What was ordered at this very close counts as filled there, so that the next entry knows of it."""
+        wanted = self._wanted(asset, date, book)
+        positions = (*self._held(date, book), *wanted)
+        cash = exact(account[pool.MONEY]) - sum((one.market_value for one in wanted), Decimal(0))
+        seat = self.seats[asset]
+        synthetic = any(each.bars.candles.synthetic for each in self.seats)
+        before = Portfolio("paper", "lab", seat.currency, cash, positions, synthetic=synthetic)
+        symbols = {one.asset.symbol for one in positions} | {seat.bars.asset.symbol}
+        returns = {
+            each.bars.asset.symbol: each.returns_at(int(self._bars[place][date]))
+            for place, each in enumerate(self.seats)
+            if each.bars.asset.symbol in symbols
+        }
+        closed = self._closed(account, trades) if self._reads_trades else ()
+        return Circumstances(before, returns, closed, float(account[pool.FACTOR]))
+
+    def _held(self, date: int, book: Any) -> list[Position]:
+        return [
+            self._position(place, date, float(units), float(book[pool.PAID][place]))
+            for place, units in enumerate(book[pool.HELD])
+            if units != 0.0
+        ]
+
+    def _wanted(self, asset: int, date: int, book: Any) -> list[Position]:
+        made = []
+        for place, side in enumerate(book[pool.WANTED]):
+            if place != asset and side in (pool.BUY_WANTED, pool.SHORT_WANTED):
+                units = float(side) * float(book[pool.WANTED_UNITS][place])
+                made.append(self._position(place, date, units, float(self.close[place][date])))
+        return made
+
+    def _position(self, place: int, date: int, units: float, paid: float) -> Position:
+        """Marked at this date's close; all assets are quoted in the account's currency."""
+        price = exact(self.close[place][date])
+        return Position(self.seats[place].bars.asset, exact(units), exact(paid), price, rate=Decimal(1))
+
+    def _closed(self, account: Any, trades: Any) -> tuple[ClosedTrade, ...]:
+        """Trades in the order of their closing; a row that has not left yet is still at 0."""
+        rows = [row for row in range(int(account[pool.ROWS])) if trades[pool.LEFT][row] > 0]
+        made = [self._trade(row, trades) for row in rows]
+        return tuple(sorted(made, key=lambda one: one.closed_at))
+
+    def _trade(self, row: int, trades: Any) -> ClosedTrade:
+        def cell(column: int) -> float:
+            return float(trades[column][row])
+
+        left, reason = int(cell(pool.LEFT)), int(cell(pool.WHY))
+        # A stop is hit somewhere inside its bar, an order is filled at the open.
+        closed = self.closes[left] if cell(pool.WHY) == BY_STOP else self.time[left]
+        return ClosedTrade(
+            asset=self.seats[int(cell(pool.OF_ASSET))].bars.asset,
+            side=Side.BUY if cell(pool.LONG_SHORT) > 0 else Side.SELL,
+            opened_at=from_ms(int(self.time[int(cell(pool.ENTERED))])),
+            closed_at=from_ms(int(closed)),
+            quantity=exact(cell(pool.SIZE)),
+            entry_price=exact(cell(pool.GOT_IN)),
+            exit_price=exact(cell(pool.GOT_OUT)),
+            pnl=exact(cell(pool.RESULT)),
+            exit_reason=EXIT_REASONS[reason],
+        )
