@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ffe_core.domain.assets import Timeframe
 from ffe_core.domain.market import COLUMNS
-from ffe_core.market.regular import cells_of, instants_of, numbers_of
+from ffe_core.market.regular import Lines
 from ffe_core.market.report import Findings, Place
 
 TIME = "timestamp"
@@ -67,9 +67,9 @@ def read_table(path: Path, found: Findings) -> RawTable | None:
 
 def _read_csv(data: bytes, found: Findings) -> RawTable | None:
     text = _decoded(data, found)
-    quick = None if text is None else cells_of(text)
+    quick = None if text is None else _read_quickly(text, found)
     if quick is not None:
-        return _of_cells(*quick, found)
+        return quick
     try:
         lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
     except csv.Error as error:
@@ -99,20 +99,17 @@ def _read_csv(data: bytes, found: Findings) -> RawTable | None:
     return RawTable(columns[places[TIME]], {name: columns[places[name]] for name in COLUMNS}, rows)
 
 
-def _of_cells(header: list[str], cells: list[str], found: Findings) -> RawTable | None:
-    """What ``_read_csv`` makes of lines that all have the fields of the header; numbers where all of them are some."""
-    places = _places_of(header, found)
-    if places is None:
+def _read_quickly(text: str, found: Findings) -> RawTable | None:
+    """What ``_read_csv`` makes of ``text``; ``None`` where there is something to say of more than its header."""
+    lines = Lines.of(text)
+    places = None if lines is None else _places_of(lines.header, Findings(found.texts))
+    read = None if lines is None or places is None else lines.read(places[TIME])
+    if lines is None or places is None or read is None:
         return None
-    width = len(header)
-    columns = {name: cells[at::width] for name, at in places.items()}
-    stamps = columns.pop(TIME)
-    rows = range(1, len(stamps) + 1)
-    instants = instants_of(stamps)
-    numbers = {name: read for name, texts in columns.items() if (read := numbers_of(texts)) is not None}
-    if instants is None or len(numbers) < len(columns):
-        return RawTable(stamps, columns, rows)
-    return RawTable(instants, numbers, rows, exact=True)
+    _places_of(lines.header, found)
+    stamps, numbers = read
+    values = {name: numbers[places[name] - (places[name] > places[TIME])] for name in COLUMNS}
+    return RawTable(stamps, values, range(1, len(stamps) + 1), exact=True)
 
 
 def _decoded(data: bytes, found: Findings) -> str | None:
