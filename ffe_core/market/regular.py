@@ -23,7 +23,7 @@ _LONGEST = 100_000
 _STAMP = "0000-00-00T00:00:00"
 _ZONES = ("Z", "+00:00")
 _DIGITS = [at for at, character in enumerate(_STAMP) if character == "0"]
-_COMMA, _LINE_END, _BLANK, _BRACKET = b",\n ]"
+_COMMA, _LINE_END, _BLANK = b",\n "
 #: Python reads 1_000 and nan as numbers as well, and nobody who writes a candle file means that.
 _OF_NUMBERS = b"0123456789.eE+-, "
 
@@ -37,18 +37,18 @@ class Lines:
     ends: NDArray[np.int64]
 
     @classmethod
-    def of(cls, text: str) -> Self | None:
+    def of(cls, data: bytes) -> Self | None:
         """``None`` where only a reading of each line could tell, or where it takes no longer."""
-        if len(text) < WORTH_IT or not text.isascii() or '"' in text or "\r" in text or not text.endswith("\n"):
-            return None
-        first, _, body = text.partition("\n")
-        if not first or not body:
+        if len(data) < WORTH_IT or not data.isascii() or b'"' in data or b"\r" in data or not data.endswith(b"\n"):
             return None
         import numpy as np
 
-        header, characters = first.split(","), np.frombuffer(body.encode(), np.uint8)
-        ends = np.flatnonzero((characters == _COMMA) | (characters == _LINE_END))
-        if len(ends) % len(header) or np.diff(ends, prepend=-1).max() > _LONGEST:
+        first = data.index(b"\n")
+        header, characters = data[:first].decode("ascii").split(","), np.frombuffer(data, np.uint8, offset=first + 1)
+        bounds = characters == _COMMA
+        bounds |= characters == _LINE_END
+        ends = np.flatnonzero(bounds)
+        if not first or not len(ends) or len(ends) % len(header) or np.diff(ends, prepend=-1).max() > _LONGEST:
             return None
         ends = ends.reshape(-1, len(header))
         after = characters[ends]
@@ -67,15 +67,20 @@ class Lines:
         size = int(self.ends[0, column] - starts[0])
         if not len(_STAMP) < size <= len(_STAMP) + len(_ZONES[-1]) or (self.ends[:, column] - starts != size).any():
             return None
-        # With what stands between the stamp and the next field.
-        places = starts[:, np.newaxis] + np.arange(size + 1)
-        instants = _instants(self.characters[places[:, :-1]])
-        if instants is None:
-            return None
-        numbers = self.characters.copy()
-        numbers[places] = _BLANK
-        values = _numbers(numbers)
-        if values is None:
+        # A list of JSON: all but the stamps, each with what stands between it and the next field.
+        written = np.empty(len(self.characters) + 1, np.uint8)
+        written[0], numbers = ord("["), written[1:]
+        numbers[:] = self.characters
+        stamps = np.empty((len(starts), size), np.uint8)
+        for at in range(size):
+            stamps[:, at] = self.characters[starts + at]
+        for at in range(size + 1):
+            numbers[starts + at] = _BLANK
+        numbers[numbers == _LINE_END] = _COMMA
+        numbers[np.flatnonzero(numbers == _COMMA)[-1]] = ord("]")
+        instants = _instants(stamps)
+        values = None if instants is None else _numbers(written.tobytes())
+        if instants is None or values is None:
             return None
         return instants, [array("d", one.tobytes()) for one in values.reshape(len(starts), -1).T]
 
@@ -113,17 +118,14 @@ def _milliseconds(digits: NDArray[np.uint8]) -> array[int] | None:
     return array("q", milliseconds.tobytes()) if exists.all() else None
 
 
-def _numbers(characters: NDArray[np.uint8]) -> NDArray[np.float64] | None:
-    """Of fields with a comma or a line end behind each; written over. JSON's numbers are read at once, and alike."""
+def _numbers(written: bytes) -> NDArray[np.float64] | None:
+    """Of a list of JSON, whose numbers are read at once, and as Python reads them."""
     import numpy as np
 
-    characters[characters == _LINE_END] = _COMMA
-    characters[np.flatnonzero(characters == _COMMA)[-1]] = _BRACKET
-    written = characters.tobytes()
-    if written.translate(None, _OF_NUMBERS) != b"]":
+    if written.translate(None, _OF_NUMBERS) != b"[]":
         return None
     try:
-        values = np.frombuffer(array("d", json.loads(b"[" + written, parse_int=float)))
+        values = np.frombuffer(array("d", json.loads(written, parse_int=float)))
     except ValueError:
         return None
     return values if np.isfinite(values).all() else None

@@ -66,10 +66,10 @@ def read_table(path: Path, found: Findings) -> RawTable | None:
 
 
 def _read_csv(data: bytes, found: Findings) -> RawTable | None:
-    text = _decoded(data, found)
-    quick = None if text is None else _read_quickly(text, found)
+    quick = _read_quickly(data, found)
     if quick is not None:
         return quick
+    text = _decoded(data, found)
     try:
         lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]
     except csv.Error as error:
@@ -99,9 +99,9 @@ def _read_csv(data: bytes, found: Findings) -> RawTable | None:
     return RawTable(columns[places[TIME]], {name: columns[places[name]] for name in COLUMNS}, rows)
 
 
-def _read_quickly(text: str, found: Findings) -> RawTable | None:
-    """What ``_read_csv`` makes of ``text``; ``None`` where there is something to say of more than its header."""
-    lines = Lines.of(text)
+def _read_quickly(data: bytes, found: Findings) -> RawTable | None:
+    """What ``_read_csv`` makes of ``data``; ``None`` where there is something to say of more than its header."""
+    lines = Lines.of(data)
     places = None if lines is None else _places_of(lines.header, Findings(found.texts))
     read = None if lines is None or places is None else lines.read(places[TIME])
     if lines is None or places is None or read is None:
@@ -120,7 +120,7 @@ def _decoded(data: bytes, found: Findings) -> str | None:
         return None
     if text.startswith(_BYTE_ORDER_MARK):
         found.add("byte_order_mark")
-    if "\r" in text and "\r\n" in text:
+    if "\r\n" in text:
         found.add("line_ends")
     return text.removeprefix(_BYTE_ORDER_MARK)
 

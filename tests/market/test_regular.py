@@ -102,7 +102,7 @@ def test_the_quick_reading_finds_what_the_slow_one_finds(monkeypatch, tmp_path, 
 
 @pytest.mark.parametrize("name", ["sound", "as pandas writes it", "other order and names", "stamps at the end"])
 def test_usual_files_are_read_quickly(name):
-    lines = regular.Lines.of(TEXTS[name])
+    lines = regular.Lines.of(TEXTS[name].encode())
     column = next(at for at, field in enumerate(lines.header) if field in ("timestamp", "Date"))
     stamps, numbers = lines.read(column)
     assert stamps[SPOILT] == to_ms(BEGINS + timedelta(hours=SPOILT))
