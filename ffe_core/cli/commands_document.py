@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import pathlib
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import click
 
 from ffe_core.cli.commands import BUILT_IN, Root
 from ffe_core.cli.session import GlobalOption, prepare
+from ffe_core.errors import UsageError
 
 DOCUMENT = "docs/commands.md"
 WIDTH = 120
@@ -226,14 +227,19 @@ between; `…` itself means fields that vary; a name in capitals stands for many
 
 def document() -> str:
     """docs/commands.md: the built-in commands, whatever is installed besides."""
+    head = _HEAD.format(options="\n".join(_options(prepare(Root("ffe")), glob=True)))
+    return "\n".join([head, *sections(BUILT_IN, SHAPES, EXITS)]).rstrip() + "\n"
+
+
+def sections(names: Iterable[str], shapes: Mapping[str, str], exits: Mapping[str, Mapping[int, str]]) -> Iterator[str]:
+    """The lines of a document on these commands and those below them: usage, help, options, object and exit codes."""
     root = Root("ffe")
-    lines = [_HEAD.format(options="\n".join(_options(prepare(root), glob=True)))]
-    for name in sorted(BUILT_IN):
+    for name in sorted(names):
         command = root.get_command(click.Context(root, info_name="ffe"), name)
-        assert isinstance(command, click.Command)  # noqa: S101 - the table of built-in commands names only these
+        if command is None:
+            raise UsageError(f"there is no command {name}", hint="install the package that brings it")
         for path, below in _walk((name,), command):
-            lines += _section(path, below)
-    return "\n".join(lines).rstrip() + "\n"
+            yield from _section(path, below, shapes, exits)
 
 
 def _walk(path: tuple[str, ...], command: click.Command) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -246,7 +252,9 @@ def _walk(path: tuple[str, ...], command: click.Command) -> Iterator[tuple[tuple
                 yield from _walk((*path, name), below)
 
 
-def _section(path: tuple[str, ...], command: click.Command) -> Iterator[str]:
+def _section(
+    path: tuple[str, ...], command: click.Command, shapes: Mapping[str, str], exits: Mapping[str, Mapping[int, str]]
+) -> Iterator[str]:
     name = " ".join(path)
     yield f"{'#' * (len(path) + 1)} ffe {name}"
     yield ""
@@ -259,19 +267,19 @@ def _section(path: tuple[str, ...], command: click.Command) -> Iterator[str]:
     if len(own) > 2:
         yield from own
         yield ""
-    for invocation, shape in _shapes(name):
+    for invocation, shape in _shapes(name, shapes):
         yield "With `--json`:" if invocation == name else f"`ffe {invocation} --json`:"
         yield ""
         yield from textwrap.wrap(shape, WIDTH, initial_indent="    ", subsequent_indent="    ", break_long_words=False)
         yield ""
-    for code, why in EXITS.get(name, {}).items():
+    for code, why in exits.get(name, {}).items():
         yield f"Exit code {code}: {why}."
         yield ""
 
 
-def _shapes(name: str) -> Iterator[tuple[str, str]]:
+def _shapes(name: str, shapes: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Those of the command ``name``, not of the commands below it."""
-    for invocation, shape in SHAPES.items():
+    for invocation, shape in shapes.items():
         first, *rest = invocation.removeprefix(name).split() or [""]
         if invocation.startswith(name) and all(not word or word.isupper() or word[0] == "-" for word in (first, *rest)):
             yield invocation, shape

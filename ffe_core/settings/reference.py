@@ -141,18 +141,19 @@ def document(plugins: Mapping[str, type[BaseModel]]) -> str:
     lines = [_DOCUMENT_HEAD]
     for name, field in Settings.model_fields.items():
         described = [entry for entry in entries() if entry.path[0] == name]
-        lines += [f"## {name}", "", f"{_sentence(field.description)}", "", *_table(described)]
+        lines += [f"## {name}", "", f"{_sentence(field.description)}", "", *table(described)]
     lines += [
         "Every other key of `plugins` is a plugin's name and holds that plugin's own section, which the plugin",
         "validates: `plugins.coinbase.api_key`, or `FFE_PLUGINS__COINBASE__API_KEY`. `ffe config show` lists them. The",
         "built-in ones:",
         "",
-        *_table([entry for name, model in sorted(plugins.items()) for entry in entries(model, ("plugins", name))]),
+        *table([entry for name, model in sorted(plugins.items()) for entry in entries(model, ("plugins", name))]),
     ]
     return "\n".join(lines)
 
 
-def _table(described: list[Entry]) -> list[str]:
+def table(described: list[Entry]) -> list[str]:
+    """A table of keys, with their types, defaults and meanings, as the documents have it."""
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for entry in described:
         kind, default = entry.kind.replace("|", "\\|"), json.dumps(entry.default)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -12,15 +11,13 @@ import pytest
 from ffe_core.cli.commands import BUILT_IN, Root
 from ffe_core.cli.commands_document import DOCUMENT, EXITS, SHAPES, document
 from ffe_core.learning.exchange import spelled
+from ffe_core.testing.shapes import hold
 from tests.cli.conftest import Run, ffe  # noqa: F401 - the fixture
 from tests.docs.readme import README
 from tests.store.records import outcome
 
 type Ffe = Callable[..., Run]
-type Shape = dict[str, tuple[str, Any]]
 
-#: a setting's own value may be a list or a mapping
-ANYTHING = ("value", "default")
 AT = "2025-03-28T23:00:00Z"
 
 
@@ -58,64 +55,12 @@ def test_every_command_tells_what_its_object_holds() -> None:
     assert set(EXITS) <= names
 
 
-def parse(text: str) -> tuple[str, Shape]:
-    """The kind (``object`` or ``list``) and the fields of a shape as the document writes it."""
-    kind = "object"
-    if text[0] in "[{":
-        kind, text = ("list" if text[0] == "[" else "object"), text[1:-1]
-    fields, rest = _fields(text + "]")
-    assert rest == "", text
-    return kind, fields
-
-
-def _fields(text: str) -> tuple[Shape, str]:
-    found: Shape = {}
-    while text[0] not in "]}":
-        text = text.lstrip()
-        name = text[: next(place for place, letter in enumerate(text) if letter in " []{}")]
-        text = text[len(name) :]
-        kind: tuple[str, Any] = ("value", None)
-        if text[0] in "[{":
-            opened = text[0]
-            inner, text = _fields(text[1:])
-            kind = ("list" if opened == "[" else "object", inner)
-        found[name] = kind
-        text = text.lstrip()
-    return found, text[1:]
-
-
-def hold(value: Any, kind: str, fields: Any, path: str = "data") -> None:
-    """Fails where ``value`` is not of the shape; a missing value is null."""
-    if value is None:
-        return
-    if kind == "value":
-        assert not isinstance(value, dict | list) or path.rpartition(".")[2] in ANYTHING, path
-    elif kind == "list":
-        assert isinstance(value, list), path
-        for item in value:
-            hold(item, "object" if fields else "value", fields, f"{path}[]")
-    else:
-        assert isinstance(value, dict), path
-        named = {name for name in fields if name != "…"}
-        if len(fields) == 1 and next(iter(fields)).isupper():
-            named = set()
-            for name, inner in value.items():
-                hold(inner, *next(iter(fields.values())), f"{path}.{name}")
-        elif "…" in fields:
-            assert named <= set(value), path
-        else:
-            assert set(value) == named, path
-        for name in named:
-            hold(value[name], *fields[name], f"{path}.{name}")
-
-
 @pytest.mark.parametrize("wrong", [{"a": 1}, {"a": 1, "b": [1], "c": 2}, {"a": {}, "b": []}, [], {"a": 1, "b": [{}]}])
 def test_a_shape_notices_what_does_not_fit(wrong: object) -> None:
-    kind, fields = parse("a b[]")
-    hold({"a": None, "b": ["x"]}, kind, fields)
+    hold({"a": None, "b": ["x"]}, "a b[]")
     if wrong != {"a": 1, "b": [{}]}:
         with pytest.raises(AssertionError):
-            hold(wrong, kind, fields)
+            hold(wrong, "a b[]")
 
 
 @pytest.mark.slow
@@ -194,4 +139,4 @@ def test_every_command_prints_the_object_that_the_document_describes(ffe: Ffe, t
     }
     assert set(SHAPES) - set(tried) == {"plugins check", "keys set", "keys rm"}
     for invocation, arguments in tried.items():
-        hold(ffe(*arguments, "--json").data, *parse(SHAPES[invocation]), path=invocation)
+        hold(ffe(*arguments, "--json").data, SHAPES[invocation], invocation)

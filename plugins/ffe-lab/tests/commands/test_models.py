@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ffe_lab.document import SHAPES
 from ffe_ollama.standin import MODEL, OllamaStandIn
 
 from ffe_core.cli import main
+from ffe_core.testing.shapes import hold
 
 type Ffe = Callable[..., tuple[int, str, str]]
 
@@ -79,6 +81,7 @@ def test_a_second_backtest_in_another_process_asks_nobody_and_prints_the_same_by
     assert again.stdout == first.stdout
     assert len(server.chats) == 24
     told = json.loads(first.stdout)["data"]
+    hold(told, SHAPES["backtest --cassette TAPE"])
     assert told["ai"]["providers"]["ollama"]["answers"] == 24
     assert told["hindsight"]["headline"] is None
     assert "24 of 24 decisions are of times that a model may have read about" in first.stderr

@@ -14,9 +14,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from ffe_lab.document import SHAPES
 
 from ffe_core import Action, Asset, Outcome, OutcomeKind
 from ffe_core.learning.exchange import spelled
+from ffe_core.testing.shapes import hold
 
 type Ffe = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -74,6 +76,7 @@ def test_the_five_parts_are_those_of_the_trades_in_the_order_of_their_closing(ff
     late = [trade(number, "10", said={"macd": 70, "trend_adx": 60}) for number in range(20, 100)]
     known([*late, *early])
     data = json.loads(ffe("progress", "--json").stdout)["data"]
+    hold(data, SHAPES["progress"])
     assert (data["trades"], data["currency"], data["first"]) == (100, "USD", "2024-01-01T01:00:00Z")
     # The twelfth win is trade 32; from no win in twenty to twenty in twenty over a hundred trades.
     assert data["sample_efficiency"] == {"trades": 32, "speed": 1.0}
