@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
@@ -152,7 +152,7 @@ def document(plugins: Mapping[str, type[BaseModel]]) -> str:
     return "\n".join(lines)
 
 
-def table(described: list[Entry]) -> list[str]:
+def table(described: Iterable[Entry]) -> list[str]:
     """A table of keys, with their types, defaults and meanings, as the documents have it."""
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for entry in described:
