@@ -46,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     7 budget spent · 130 interrupted.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is None:
+        _spare_threads()
     try:
         with _seldom_collected(), owned_stdout() as printer:
             session = Session(printer)
@@ -59,6 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _spare_threads() -> None:
+    """NumPy's threads for algebra take a quarter of its import to start, and nothing of ffe is large enough for them.
+
+    Whoever has a use for them, such as a plugin's author, sets the variable.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -501,3 +502,29 @@ def test_main_reads_the_process_s_arguments(monkeypatch: pytest.MonkeyPatch, cap
     monkeypatch.setattr(sys, "argv", ["ffe", "--version"])
     assert main() == 0
     assert capfd.readouterr().out.startswith("ffe ")
+
+
+@pytest.mark.parametrize(("given", "found"), [(None, "1"), ("2", "2")])
+def test_a_process_of_ffe_needs_one_thread_for_algebra_unless_told(given: str | None, found: str, home: Path) -> None:
+    program = (
+        "import os, sys; from ffe_core.cli import main; sys.argv = ['ffe', '--version'];"
+        "code = main(); print(os.environ['OPENBLAS_NUM_THREADS']); sys.exit(code)"
+    )
+    others = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    given_ones = {} if given is None else {"OPENBLAS_NUM_THREADS": given}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True, env=others | given_ones
+    )
+    assert done.stdout.splitlines()[-1] == found
+
+
+def test_how_often_cycles_are_looked_for_is_as_before_after_a_run(ffe: Ffe, added: Callable[..., None]) -> None:
+    @command()
+    def look(session: Session) -> None:
+        session.emit(gc.get_threshold(), print)
+
+    added(look=look)
+    before = gc.get_threshold()
+    meanwhile = ffe("look", "--json").data
+    assert gc.get_threshold() == before
+    assert meanwhile[0] > before[0]
