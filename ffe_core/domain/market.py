@@ -112,7 +112,9 @@ class Candles:
         if not all(map(operator.lt, self.time, self.time[1:])):
             raise ValueError(f"{where}: stamps are not strictly increasing")
         for name in COLUMNS:
-            if not all(map(math.isfinite, getattr(self, name))):
+            values = getattr(self, name)
+            # No sum is finite with a value in it that is not; one that is too large says nothing.
+            if not math.isfinite(sum(values)) and not all(map(math.isfinite, values)):
                 raise ValueError(f"{where}: {name} has a value that is not finite")
         if self.coverage and len(self.coverage) != len(self.time):
             raise ValueError(f"{where}: coverage differs in length")

@@ -42,6 +42,13 @@ def test_every_value_must_be_finite(name, bad):
         series([START], **{name: [bad]})
 
 
+def test_infinities_that_cancel_are_not_finite_and_huge_values_are():
+    two = [START, START + HOUR]
+    with pytest.raises(ValueError, match="close"):
+        series(two, close=[math.inf, -math.inf])
+    assert list(series(two, volume=[1e308, 1e308]).volume) == [1e308, 1e308]
+
+
 def test_columns_must_be_equally_long():
     with pytest.raises(ValueError, match="length"):
         series([START], close=[1.0, 2.0])
