@@ -358,8 +358,8 @@ def isos(times: Indices) -> list[str]:
     """``iso`` of whole seconds in epoch milliseconds, all at once; of other instants one by one."""
     if (times % 1000).any():
         return [iso(from_ms(at)) for at in times.tolist()]
-    texts: list[str] = np.datetime_as_string((times // 1000).view("M8[s]")).tolist()
-    return [f"{text}Z" for text in texts]
+    texts: list[str] = np.datetime_as_string((times // 1000).view("M8[s]"), timezone="UTC").tolist()
+    return texts
 
 
 def money(value: float) -> str:
