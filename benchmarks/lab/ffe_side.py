@@ -14,6 +14,7 @@ import series
 from ffe_lab.backtest import backtest
 from ffe_lab.costs import Costs
 from ffe_lab.montecarlo import monte_carlo
+from ffe_lab.portfolio import portfolio
 from ffe_lab.sweep import sweep as sweep_of
 from serve import Job, serve
 
@@ -55,6 +56,10 @@ class RsiMacd:
         return Signals(action, np.full(len(gap), 75, np.int8))
 
 
+#: assets of a portfolio
+NAMES = [f"{name}USD" for name in "BTC ETH SOL ADA XRP LTC BCH ETC DOT UNI XLM TRX EOS NEO BNB ZEC".split()]
+
+
 @cache
 def frame(path: str) -> pd.DataFrame:
     columns = series.read(path)
@@ -72,6 +77,11 @@ def cross(path: str, fast: int = 10, slow: int = 30) -> Any:
 
 def rsi_macd(path: str) -> Any:
     return backtest(frame(path), RsiMacd(), compiled=True, **BARE)
+
+
+def together(path: str, count: int) -> Any:
+    """``count`` assets with one account; the account is all that they share."""
+    return portfolio({name: frame(path) for name in NAMES[:count]}, "sma_cross", compiled=True, gate=False)
 
 
 def default(path: str, **settings: Any) -> Any:
@@ -118,6 +128,7 @@ if __name__ == "__main__":
             "rsi_macd": Job(rsi_macd, told),
             "rsi_macd trades": Job(rsi_macd, rows),
             "default": Job(default, told),
+            "together": Job(together, told),
             "sweep": Job(sweep, swept),
             "noisy": Job(noisy, ends),
         }

@@ -1,8 +1,9 @@
-"""How the time of a backtest grows with its bars, and what a call costs however few there are:
+"""How the time of a backtest grows with its bars and its assets, and what a call costs however few there are:
 
     python benchmarks/lab/growth.py [--rounds N]
 
-SMA(10/30) with all of the cash in, warm, from a DataFrame to trades, equity and statistics.
+SMA(10/30) with all of the cash in, warm, from a DataFrame to trades, equity and statistics; then a portfolio of 2 and
+of 16 assets with 20,000 bars each. Memory is what the first such call adds to a process that has made a short one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,15 @@ import series
 from peers import Goal, Side, alternate, faster, judge, show
 
 FEW, SHORT, LONG = 60, 100_000, 1_000_000
+BARS, ASSETS = 20_000, (2, 16)
+
+
+def memory_of(count: int, short: str, path: str) -> float:
+    """Bytes that a portfolio of so many assets adds to a fresh process that has run a short one."""
+    with Side("ffe") as side:
+        side.run("together", path=short, count=2)
+        side.run("load", path=path)
+        return float(side.run("together", path=path, count=count)["growth"])
 
 
 def main() -> int:
@@ -30,13 +40,26 @@ def main() -> int:
         turns = {name: lambda path=path: ffe.run("cross", path=path) for name, path in paths.items()}
         alternate(turns, 2)
         taken = alternate(turns, rounds)
+        path = series.write(Path(folder) / "assets.npz", series.seeded(BARS, 5, series.HOUR_MS))
+        groups = {
+            f"{count} assets": lambda count=count: ffe.run("together", path=path, count=count) for count in ASSETS
+        }
+        alternate(groups, 2)
+        shared = alternate(groups, rounds)
+        short_path = paths[f"{FEW:,} bars"]
+        grown = [memory_of(count, short_path, path) for count in ASSETS]
     show("SMA(10/30)", taken)
+    show(f"a portfolio, {BARS:,} bars of each asset", shared)
     few, short, long = taken.values()
+    pair, many = shared.values()
+    times = ASSETS[1] / ASSETS[0]
     return judge(
         Goal("1,000,000 bars / 100,000 bars", faster(short, long), most=13),
         Goal("the same by CPU", faster(short, long, "cpu"), most=13),
         Goal("ms of a call on 60 bars", few["wall"] * 1e3, most=5),
         Goal("the same by CPU", few["cpu"] * 1e3, most=5),
+        Goal("an asset of 16 / an asset of 2, by CPU", faster(pair, many, "cpu") / times, most=1.3),
+        Goal("memory of an asset of 16 / of an asset of 2", grown[1] / grown[0] / times, most=1.3),
     )
 
 

@@ -24,6 +24,8 @@ COINS = frozenset(
 STABLECOINS = frozenset("USDT USDC DAI BUSD".split())
 _BASES = sorted(COINS | STABLECOINS | FIAT, key=lambda code: (-len(code), code))
 SHORTEST_PAIR = 6
+#: letters of most bases; shorter ones are taken for one only where nothing else fits
+SHORTEST_BASE = 3
 #: letters and digits of a name, at most; the longest instruments that venues list have about thirty
 LONGEST_NAME = 64
 #: canonical letters and digits, or the mask that stands for an asset whose name is not to be known
@@ -92,14 +94,17 @@ class Asset:
 
 
 def split_symbol(symbol: str) -> tuple[str, str]:
-    """``(base, quote)`` by the longest known base, else by halves of six letters, else ``(symbol, "")``."""
+    """``(base, quote)`` by the longest known base, else by the longest quote that leaves a name, else no quote."""
     for base in _BASES:
         rest = symbol[len(base) :]
         if symbol.startswith(base) and rest and (rest in FIAT or rest in COINS or rest in STABLECOINS):
             return base, rest
-    for quote in sorted(FIAT | STABLECOINS | {"BTC", "ETH"}, key=lambda code: (-len(code), code)):
-        if symbol.endswith(quote) and len(symbol) >= SHORTEST_PAIR:
-            return symbol[: -len(quote)], quote
+    quotes = sorted(FIAT | STABLECOINS | {"BTC", "ETH"}, key=lambda code: (-len(code), code))
+    fitting = [quote for quote in quotes if symbol.endswith(quote)] if len(symbol) >= SHORTEST_PAIR else []
+    if fitting:
+        # BNBUSD is BNB in USD: few names have two letters, and none that has three is taken for one of them.
+        quote = next((each for each in fitting if len(symbol) - len(each) >= SHORTEST_BASE), fitting[0])
+        return symbol[: -len(quote)], quote
     return symbol, ""
 
 

@@ -174,3 +174,12 @@ def test_kinds_declare_their_day():
     assert DayBoundary.of(AssetKind.FOREX) is DayBoundary.NEW_YORK_17
     assert DayBoundary.of(AssetKind.STOCK) is DayBoundary.SESSION
     assert DayBoundary.of(AssetKind.CRYPTO) is DayBoundary.UTC
+
+
+@pytest.mark.parametrize(
+    ("symbol", "base", "quote"),
+    [("BNBUSD", "BNB", "USD"), ("BNBBUSD", "BNB", "BUSD"), ("OPUSDT", "OP", "USDT")],
+)
+def test_a_name_that_is_not_listed_ends_where_a_quote_leaves_a_name(symbol: str, base: str, quote: str) -> None:
+    asset = Asset.parse(symbol)
+    assert (asset.base, asset.quote) == (base, quote)

@@ -7,7 +7,6 @@ import tracemalloc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from time import process_time
 from typing import Any, Self
 
 import numpy as np
@@ -284,19 +283,6 @@ def test_memory_grows_with_the_assets_and_no_faster(lab: Lab, walk: Walk) -> Non
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] <= 4.2 * peaks[1]
-
-
-@pytest.mark.slow
-def test_time_grows_with_the_assets_and_no_faster(lab: Lab, walk: Walk) -> None:
-    frames = {name: walk(20_000, seed=place) for place, name in enumerate(NAMES)}
-    crossing(lab, frames, 2)
-    spent: dict[int, list[float]] = {2: [], 8: []}
-    for _ in range(7):
-        for count, taken in spent.items():
-            began = process_time()
-            crossing(lab, frames, count)
-            taken.append(process_time() - began)
-    assert min(spent[8]) <= 1.3 * 4 * min(spent[2])
 
 
 def test_a_portfolio_is_printed_as_json_without_what_is_no_number(lab: Lab, walk: Walk) -> None:
