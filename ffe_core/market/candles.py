@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from ffe_core.domain.assets import NEW_YORK, STOCK_SESSION_ENDS, AssetKind, DayBoundary, Timeframe
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SESSION_BEGINS = time(9, 30)
+#: bars from which whole columns are quicker than one bar after the other
+WORTH_NUMPY = 2_000
 _HALF_HOUR = Timeframe.M30.milliseconds
 
 
@@ -45,6 +47,28 @@ def resample(candles: Candles, timeframe: Timeframe) -> Candles:
     if timeframe is candles.timeframe:
         return candles
     _require_divisible(candles, timeframe)
+    made = _by_columns(candles, timeframe) or _bar_by_bar(candles, timeframe)
+    label, open_, high, low, close, volume, coverage = made
+    return Candles.of(
+        candles.asset,
+        timeframe,
+        candles.source,
+        time=label,
+        open=open_,
+        high=high,
+        low=low,
+        close=close,
+        volume=volume,
+        synthetic=candles.synthetic,
+        fetched_at=candles.fetched_at,
+        day_boundary=DayBoundary.of(candles.asset.kind),
+        coverage=coverage,
+        remarks=candles.remarks,
+    )
+
+
+def _bar_by_bar(candles: Candles, timeframe: Timeframe) -> tuple[Sequence[Any], ...]:
+    """Columns of the longer bars: labels, prices, volumes, coverage."""
     columns = {name: getattr(candles, name).tolist() for name in COLUMNS}
     opens, highs, lows, closes, volumes = (columns[name] for name in COLUMNS)
     made: list[tuple[int, float, float, float, float, float, float]] = []
@@ -62,23 +86,37 @@ def resample(candles: Candles, timeframe: Timeframe) -> Candles:
                 _coverage(candles, period),
             )
         )
-    label, open_, high, low, close, volume, coverage = zip(*made, strict=True) if made else ((),) * 7
-    return Candles.of(
-        candles.asset,
-        timeframe,
-        candles.source,
-        time=label,
-        open=open_,
-        high=high,
-        low=low,
-        close=close,
-        volume=volume,
-        synthetic=candles.synthetic,
-        fetched_at=candles.fetched_at,
-        day_boundary=DayBoundary.of(candles.asset.kind),
-        coverage=coverage,
-        remarks=candles.remarks,
-    )
+    return tuple(zip(*made, strict=True)) if made else ((),) * 7
+
+
+def _by_columns(candles: Candles, timeframe: Timeframe) -> tuple[Sequence[Any], ...] | None:
+    """The same of a long and usual series on the grid, in passes over whole columns; ``None`` of any other."""
+    on_grid = timeframe is not Timeframe.D1 or DayBoundary.of(candles.asset.kind) is DayBoundary.UTC
+    if len(candles) < WORTH_NUMPY or not on_grid or candles.coverage:
+        return None
+    import numpy as np
+
+    length, step = timeframe.milliseconds, candles.timeframe.milliseconds
+    time = np.frombuffer(candles.time, np.int64)
+    opens, highs, lows, closes = (np.frombuffer(getattr(candles, name)) for name in ("open", "high", "low", "close"))
+    labels = time - time % length
+    first = np.flatnonzero(np.diff(labels, prepend=labels[0] - 1))
+    stop = np.append(first[1:], len(time))
+    # More bars than a period holds, or prices that are none, are told apart bar by bar.
+    if (stop - first).max() > length // step or lows.min() <= 0:
+        return None
+    if labels[0] < time[0]:
+        first, stop = first[1:], stop[1:]
+    if not len(first):
+        return None
+    volumes = candles.volume.tolist()
+    sums = [math.fsum(volumes[begin:end]) for begin, end in zip(first.tolist(), stop.tolist(), strict=True)]
+    columns = (
+        labels[first], opens[first], np.maximum.reduceat(highs, first), np.minimum.reduceat(lows, first),
+        closes[stop - 1],
+    )  # fmt: skip
+    coverage = np.minimum(1.0, (stop - first) * step / length).tolist()
+    return (*(column.tolist() for column in columns), sums, coverage)
 
 
 def can_resample(candles_of: Timeframe, timeframe: Timeframe, kind: AssetKind) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate
 
 import pytest
 from hypothesis import given, settings
@@ -228,6 +229,24 @@ def test_a_frame_is_indexed_by_utc_opens():
     assert table.index[1] - table.index[0] == timedelta(minutes=1)
     assert table["close"].tolist() == bars.close.tolist()
     assert frame(bars).equals(table)
+
+
+@given(
+    start=st.integers(0, 400),
+    gaps=st.lists(st.integers(1, 40), min_size=2, max_size=200),
+    target=st.sampled_from([Timeframe.M5, Timeframe.H1, Timeframe.D1]),
+    seconds=st.sampled_from([0, 30]),
+)
+@settings(max_examples=60, deadline=None)
+def test_whole_columns_make_the_bars_that_one_after_the_other_make(start, gaps, target, seconds):
+    """Also where bars lie beside the grid, and where more of them lie in a period than it holds."""
+    begins = ms(2021, 3, 1) + start * MINUTE
+    bars = series(begins + (at * 60 - seconds * (index % 2)) * 1000 for index, at in enumerate(accumulate(gaps)))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("ffe_core.market.candles.WORTH_NUMPY", 1)
+        quick = resample(bars, target)
+    slow = resample(bars, target)
+    assert (quick, quick.coverage) == (slow, slow.coverage)
 
 
 @pytest.mark.slow
