@@ -44,6 +44,9 @@ class Circumstances:
 class Seat(Court):
     """The court of one asset, which is told of the others."""
 
+    #: the daily returns that were asked for last, and their places: they stay the same for a day
+    _recent: tuple[tuple[int, int], Returns] = ((0, 0), ())
+
     def hear(self, moment: Moment, around: Circumstances) -> Judgement:
         proposal = propose(
             self.bars.asset,
@@ -63,9 +66,11 @@ class Seat(Court):
             context = replace(context, after=after_trade(around.before, proposal, self.instrument))
         return judge(proposal, context, self.rules)
 
-    def returns_at(self, bar: int) -> Returns:
-        """Simple daily returns, of days that were over at the close of ``bar``."""
-        return self._returns(bar).get(self.bars.asset.symbol, ())
+    def returns_from(self, since: int, until: int) -> Returns:
+        """Simple daily returns with their days, in those places of ``returns``."""
+        if (since, until) != self._recent[0]:
+            self._recent = (since, until), tuple(self._daily[since:until])
+        return self._recent[1]
 
     @cached_property
     def began(self) -> Floats:
@@ -111,6 +116,11 @@ class SharedCourt:
         """By asset, the last of its bars that was complete at each date; -1 before the first."""
         return [np.searchsorted(seat.bars.closes, self.closes, side="right") - 1 for seat in self.seats]
 
+    @cached_property
+    def _known(self) -> list[tuple[Indices, Indices]]:
+        """By asset, the first and the last of its daily returns that count at each date."""
+        return [seat.known(np.maximum(bars, 0)) for seat, bars in zip(self.seats, self._bars, strict=True)]
+
     def units(self, asset: int, account: Any, book: Any, equity: Any, trades: Any) -> float:
         """How much may be entered at the close of the date at which the loop stopped; 0 for nothing."""
         date, seat = int(account[pool.DATE]), self.seats[asset]
@@ -145,7 +155,7 @@ class SharedCourt:
         before = Portfolio("paper", "lab", seat.currency, cash, positions, synthetic=synthetic)
         symbols = {one.asset.symbol for one in positions} | {seat.bars.asset.symbol}
         returns = {
-            each.bars.asset.symbol: each.returns_at(int(self._bars[place][date]))
+            each.bars.asset.symbol: each.returns_from(*(int(column[date]) for column in self._known[place]))
             for place, each in enumerate(self.seats)
             if each.bars.asset.symbol in symbols
         }

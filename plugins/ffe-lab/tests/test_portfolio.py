@@ -268,9 +268,9 @@ def test_later_bars_change_nothing_before_them(lab: Lab, walk: Walk) -> None:
 NAMES = tuple(f"{name}USD" for name in "BTC ETH SOL ADA XRP LTC BCH ETC".split())
 
 
-def crossing(lab: Lab, frames: Mapping[str, pd.DataFrame], count: int) -> Portfolio:
+def crossing(lab: Lab, frames: Mapping[str, pd.DataFrame], count: int, *, gate: bool) -> Portfolio:
     chosen = {name: frames[name] for name in NAMES[:count]}
-    return portfolio(chosen, "sma_cross", sharing=Sharing(stop=0.0), compiled=True, lab=lab)
+    return portfolio(chosen, "sma_cross", gate=gate, sharing=Sharing(stop=0.0), compiled=True, lab=lab)
 
 
 @pytest.mark.slow
@@ -279,7 +279,7 @@ def test_memory_grows_with_the_assets_and_no_faster(lab: Lab, walk: Walk) -> Non
     peaks = []
     for count in (2, 2, 8):
         tracemalloc.start()
-        crossing(lab, frames, count)
+        crossing(lab, frames, count, gate=True)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] <= 4.2 * peaks[1]
