@@ -50,8 +50,8 @@ _STYLES = {"NONE": "green", "LOW": "green", "MEDIUM": "yellow", "HIGH": "bold re
 def walk_forward(session: Session, asset: str, **options: Any) -> None:
     """Choose parameters on one part of the past and judge them on the next, window after window.
 
-    Without --space half, once and twice each number of the provider are tried. The headline is the tests, stitched
-    together; what training shows is IN-SAMPLE.
+    Without --space half, once and twice each number of the provider are tried, of a panel the ways to vote. The
+    headline is the tests, stitched together; what training shows is IN-SAMPLE.
     """
     from ffe_lab.walkforward import walk_over
 
