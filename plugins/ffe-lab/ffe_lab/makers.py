@@ -131,14 +131,10 @@ def _weight(name: str, value: Any) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
-    """Rules that vote."""
+class _Voters:
+    """Several who decide together; they can be varied by how they vote."""
 
-    members: dict[str, VectorProvider]
     voting: Voting
-
-    def calls(self, market: Market, params: Point) -> Calls:
-        return panel_calls(self.members, market, self.voting.strategies, self.voting.varied(params))
 
     def require(self, params: Point) -> None:
         self.voting.varied(params)
@@ -151,7 +147,17 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class Panel(_Voters):
+    """Rules that vote."""
+
+    members: dict[str, VectorProvider]
+
+    def calls(self, market: Market, params: Point) -> Calls:
+        return panel_calls(self.members, market, self.voting.strategies, self.voting.varied(params))
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded(_Voters):
     """Models, or a panel with models in it, as they were heard on the bars of one market.
 
     ``whole`` is what they called together; ``votes`` what each of them said, ``backing`` the rules that settings let
@@ -162,7 +168,6 @@ class Recorded:
     whole: Calls
     votes: Votes
     asset: Asset
-    voting: Voting
     backing: Mapping[int, Row] = field(default_factory=dict)
 
     def calls(self, market: Market, params: Point) -> Calls:
@@ -190,15 +195,6 @@ class Recorded:
         )
         return columns_of(len(self.time), self.votes, verdicts, self.voting.members)
 
-    def require(self, params: Point) -> None:
-        self.voting.varied(params)
-
-    def space(self, *, weights: bool = False) -> Space:
-        return self.voting.space(weights=weights)
-
-    def settings(self, params: Point) -> dict[str, Any]:
-        return self.voting.settings(params)
-
 
 def maker_of(lab: Lab, market: Market, provider: Provider, params: Point | None = None) -> Maker:
     """Models among the providers are asked here, by the interview of ``lab``.
@@ -215,7 +211,7 @@ def maker_of(lab: Lab, market: Market, provider: Provider, params: Point | None 
     if params:
         raise UsageError("parameters are those of one provider", hint="--provider NAME, once")
     members = {name: lab.provider(name) for name in lab.panel(names)}
-    return Panel(members, _voting(lab, tuple(members)))
+    return Panel(_voting(lab, tuple(members)), members)
 
 
 def models_among(lab: Lab, provider: Provider) -> list[str]:
@@ -245,4 +241,4 @@ def _recorded(lab: Lab, interview: Interview, market: Market, names: Sequence[st
     behind = stand_ins(lab.engine, market, panel, votes)
     silent = [place for place, row in enumerate(votes.rows) if not any(said.is_vote for said in row)]
     backing = {place: behind(place) for place in silent}
-    return Recorded(market.time, calls, votes, market.asset, _voting(lab, members), backing)
+    return Recorded(_voting(lab, members), market.time, calls, votes, market.asset, backing)

@@ -228,9 +228,9 @@ def walk_forward(
     """Chooses from ``space`` on each window's training and judges the choice on its test.
 
     ``space`` as in ``sweep``; by default half, once and twice each number of the provider, or the strategies that a
-    panel can vote by. All its combinations are tried, or ``draws`` of it by lot. ``lengths`` of the windows come from ``ratio`` and the span unless given.
-    ``trials`` replaces the ledger's count. Everything else as in ``backtest``. Raises ``UsageError``, also for a span
-    that is too short, ``BadData``, ``NoData``.
+    panel can vote by. All its combinations are tried, or ``draws`` of it by lot. ``lengths`` of the windows come from
+    ``ratio`` and the span unless given. ``trials`` replaces the ledger's count. Everything else as in ``backtest``.
+    Raises ``UsageError``, also for a span that is too short, ``BadData``, ``NoData``.
     """
     bench = lab or usual_lab()
     market, setup = on_terms(bench, candles, terms, compiled=True)
