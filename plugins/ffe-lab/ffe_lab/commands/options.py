@@ -220,6 +220,8 @@ def params_from(texts: tuple[str, ...]) -> dict[str, str]:
 
 def typed(params: Mapping[str, str]) -> dict[str, Any]:
     """Numbers as numbers, for what is printed."""
+    if not params:
+        return {}
     from ffe_lab.space import number
 
     return {name: number(text) for name, text in params.items()}
