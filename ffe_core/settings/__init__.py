@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from functools import reduce
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ffe_core.domain.trading import Mode
 from ffe_core.errors import UsageError
@@ -52,11 +54,28 @@ _NOT_IN_RECORDS: dict[str, bool | set[str]] = {
     "ai": {"prices", "budget_usd"},
 }
 
+#: Read by ``settings_customise_sources``, which pydantic-settings calls without our arguments.
+_LAYERS: ContextVar[tuple[Layer, ...]] = ContextVar("layers", default=())
 
-class Settings(BaseModel):
+
+class LayerSource(PydanticBaseSettingsSource):
+    """One place of the order, for pydantic-settings to merge."""
+
+    def __init__(self, settings_cls: type[BaseSettings], layer: Layer) -> None:
+        super().__init__(settings_cls)
+        self._layer = layer
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self._layer.tree.get(field_name), field_name, False
+
+    def __call__(self) -> Tree:
+        return self._layer.tree
+
+
+class Settings(BaseSettings):
     """Every setting of a run, frozen. ``Settings(risk={...})`` is defaults and these values, and reads nothing."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     mode: Mode = Field(
         default=Mode.PAPER, description="paper: an account of our own; live: real orders, with --live besides"
@@ -85,6 +104,17 @@ class Settings(BaseModel):
     _models: dict[str, type[BaseModel]] = PrivateAttr(default_factory=dict)
     _held: tuple[Problem, ...] = PrivateAttr(default=())
     _paths: Paths | None = PrivateAttr(default=None)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, *(LayerSource(settings_cls, layer) for layer in _LAYERS.get()))
 
     @property
     def paths(self) -> Paths:
@@ -243,14 +273,17 @@ def examine(
     problems = [problem for problem in problems if not _in_plugin(problem)]
     # Empty sections at the bottom are filled by the one validator of the whole; defaults made by each section's own
     # would cost more than everything else here.
+    token = _LAYERS.set((*layers, Layer(DEFAULT_ORIGIN, tree=_empty_sections(Settings))))
     try:
-        settings = Settings(**reduce(_over, (*(layer.tree for layer in layers), _empty_sections(Settings))))
+        settings = Settings()
     except ValidationError as error:
         merged: Tree = {}
         for layer in reversed(layers):
             merged |= layer.tree
         problems += translate(error, Settings, merged, lambda path: _where(layers, path))
         return None, list(dict.fromkeys(problems))
+    finally:
+        _LAYERS.reset(token)
     settings._layers, settings._paths, settings._held = layers, paths, tuple(held)
     settings._variables = (("environment", variables), (".env", dotenv))
     return settings, list(dict.fromkeys(problems))
@@ -321,15 +354,6 @@ def _empty_sections(model: type[BaseModel]) -> Tree:
     return {
         name: _empty_sections(kind) for name, kind in fields if isinstance(kind, type) and issubclass(kind, BaseModel)
     }
-
-
-def _over(stronger: Tree, weaker: Tree) -> Tree:
-    """One tree of two: sections of both are joined, and where both have a value it is the stronger one's."""
-    made = dict(weaker)
-    for name, value in stronger.items():
-        below = made.get(name)
-        made[name] = _over(value, below) if isinstance(value, dict) and isinstance(below, dict) else value
-    return made
 
 
 def _at(tree: Any, path: Iterable[str]) -> Any:

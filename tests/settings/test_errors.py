@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -238,6 +239,18 @@ def test_settings_and_half_loaded_trees_do_not_repr_secrets(home: Path) -> None:
     assert SECRET not in repr(loaded.plugin_sections)
     assert SECRET not in repr(file_layer("f", f"a: {SECRET}", lambda _: None).tree)
     assert str(Text(SECRET)) == SECRET
+
+
+def test_the_debug_log_of_pydantic_settings_shows_no_secret(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PYDANTIC_SETTINGS_DEBUG", "1")
+    caplog.set_level(logging.DEBUG, logger="pydantic_settings")
+
+    load_settings(env={"FFE_STORE__URL": SECRET, "FFE_PLUGINS__X__API_KEY": SECRET}, home=home)
+
+    assert "store" in caplog.text
+    assert SECRET not in caplog.text
 
 
 @pytest.mark.parametrize(
