@@ -137,6 +137,7 @@ time.sleep(60)
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_tool_that_listens_may_end_by_itself(tmp_path: Path) -> None:
     record = tmp_path / "heard"
     source = f"""
@@ -146,7 +147,7 @@ signal.signal(signal.SIGTERM, end)
 time.sleep(60)
 """
     with pytest.raises(ProviderFailed, match="no answer within"):
-        run(tool_of(tmp_path, source), timeout=0.8)
+        run(tool_of(tmp_path, source), timeout=6)
     assert record.read_text() == "TERM"
 
 
@@ -326,6 +327,7 @@ def test_what_a_tool_complained_about_until_its_deadline_is_kept_whole(tmp_path:
     assert late.value.complaint == "one ***\ntwo\n"
 
 
+@pytest.mark.slow
 def test_no_more_than_two_tools_run_at_once_and_the_others_wait_for_their_turn(tmp_path: Path) -> None:
     record = tmp_path / "record"
     source = f"""
@@ -343,6 +345,7 @@ os.write(note, b"-")
     assert running[-1] == 0
 
 
+@pytest.mark.slow
 def test_a_tool_that_has_no_turn_in_time_says_so_and_is_not_started(tmp_path: Path) -> None:
     started, folders = tmp_path / "started", [tmp_path / name for name in ("busy", "late")]
     for folder in folders:

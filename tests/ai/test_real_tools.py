@@ -240,7 +240,7 @@ def failure(provider: AIProvider, server: Server) -> ProviderFailed:
         began = time.monotonic()
         with pytest.raises(ProviderFailed) as caught:
             provider.ask(make_briefing(), timeout=deadline)
-        assert time.monotonic() - began < deadline + 0.5
+        assert time.monotonic() - began < deadline + 1.0
         if server.asked:
             return caught.value
     pytest.fail(f"the server was not asked within {deadline:g} s: {caught.value}")

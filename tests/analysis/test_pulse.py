@@ -201,6 +201,7 @@ def test_a_market_that_never_moved_is_not_oversold() -> None:
     assert (reading.rsi, reading.trend, reading.bb_percent_b) == (None, Trend.RANGING, 50.0)
 
 
+@pytest.mark.slow
 def test_a_reading_does_not_depend_on_how_much_history_a_source_holds() -> None:
     long = bars_from(walk_of(3000))
 

@@ -116,6 +116,7 @@ def test_the_record_keeps_the_words_and_verifies(ffe, tabloid):
     assert ffe("replay", data["id"], "--json").data["same"]
 
 
+@pytest.mark.slow
 def test_no_file_is_named_by_a_stranger(ffe, tabloid, home):
     for tape in ("record", "replay"):
         assert ffe("analyze", "BTCUSD", *AT, *ASKED, "--cassette", tape).code == 0
@@ -165,6 +166,7 @@ print("shell_tool stable true")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_tool_is_started_the_same_way_and_hears_strangers_on_standard_input_only(
     ffe, tabloid, monkeypatch, tmp_path, tool

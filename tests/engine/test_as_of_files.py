@@ -127,6 +127,7 @@ DAMAGES = {
 LONG = ["an exact duplicate", "a spike", "a gap", "text in place of a price", "nothing"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("damage", "number"), [*((name, 700) for name in DAMAGES), *((name, 2_300) for name in LONG)])
 def test_dirt_that_is_still_to_come_changes_no_decision(damage, number, tmp_path, home):
     lines, later = rows(number), number - 60

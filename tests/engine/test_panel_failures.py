@@ -54,6 +54,7 @@ def decide(home):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["weighted", "raises"])
 @pytest.mark.parametrize(
     "answering", list(product([True, False], repeat=5)), ids=lambda held: "".join("01"[x] for x in held)

@@ -190,6 +190,7 @@ def test_what_was_stopped_is_not_sold_a_second_time(home, desks):
     assert len(desk.engine.trading().journal.fills()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look", ["close", "reconcile", "catch_up"])
 def test_every_way_to_look_shows_the_bars_first(home, desks, look):
     desk = desks(home, FALL, CALM)
@@ -227,6 +228,7 @@ def test_a_stop_whose_process_died_before_it_told_the_journal_is_told_by_the_nex
     assert desk.orders()["protect"].state is OrderState.FILLED
 
 
+@pytest.mark.slow
 def test_who_comes_in_within_a_bar_is_guarded_by_minutes_until_the_next_one_begins(home, desks):
     clock = MovingClock(START)
     quiet = (20_000.0, 20_000.0, 20_000.0, 20_000.0)

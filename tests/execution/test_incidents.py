@@ -184,6 +184,7 @@ def test_a_start_dropped_a_working_order(exchange, start, cold):
         agree(exchange, begin(6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cold", [False, True], ids=["warm", "cold"])
 def test_a_start_closed_or_doubled_a_position_older_than_the_venue_looks_back(exchange, start, cold):
     desk = start()
@@ -365,6 +366,7 @@ def test_a_stop_that_the_venue_attached_to_the_fill_was_told_as_missing(rig):
     assert list(without_stop(rig.reconciler, attached)) == []
 
 
+@pytest.mark.slow
 def test_a_process_died_over_and_over_while_its_orders_were_out(exchange, start):
     class Dies(ExchangePlatform):
         def submit(self, order):
@@ -398,6 +400,7 @@ def test_a_process_died_over_and_over_while_its_orders_were_out(exchange, start)
     agree(exchange, desk)
 
 
+@pytest.mark.slow
 def test_deaths_that_lie_far_apart_are_no_loop(exchange, start):
     for hour in range(4):
         desk = start(hour)

@@ -20,6 +20,7 @@ def trouble(database: Database, home: object) -> Iterator[Trouble]:
         yield Trouble(exchange, database.url.render_as_string(hide_password=False))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", range(ORDERS))
 def test_an_order_whose_answer_is_reset_ends_as_the_exchange_has_it(trouble: Trouble, call: int) -> None:
     trouble.run(Fault.RESET_AFTER, call)

@@ -496,6 +496,7 @@ def test_what_is_known_at_an_instant_is_what_the_earlier_rows_alone_tell(rows, h
             assert [whole.columns[name][index] for index in seen] == known.columns[name].tolist()
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(bars().filter(lambda bar: bar[1] >= bar[2] and bar[4] >= 0), min_size=2, max_size=80), cut=st.data()
 )

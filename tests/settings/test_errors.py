@@ -164,6 +164,7 @@ def test_an_unreadable_or_foreign_file_is_named(home: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_yaml_that_grows_without_end_is_refused_quickly(home: Path) -> None:
     bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)

@@ -108,6 +108,7 @@ def kill_at_random_moments(database: Database, *, kills: int) -> None:
             assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
 
 
+@pytest.mark.slow
 def test_two_processes_cannot_spend_the_same_money(database: Database, tmp_path: Path) -> None:
     from datetime import UTC, datetime
     from decimal import Decimal

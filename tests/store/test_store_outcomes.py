@@ -210,6 +210,7 @@ def test_an_older_store_gains_the_table_and_keeps_its_decisions(tmp_path: Path) 
         assert Store(database).get(stored.id).hash == stored.hash
 
 
+@pytest.mark.slow
 def test_two_processes_that_record_at_once_lose_nothing(database: Database, tmp_path: Path) -> None:
     # Every process records its own outcomes and, in the same calls, the ones that both know.
     code = (

@@ -91,6 +91,7 @@ def test_of_another_kind_runs_where_pytest_runs_it():
 """
 
 
+@pytest.mark.slow
 def test_checks_are_run_offline_and_bounded_and_other_tests_are_left_alone(tmp_path: Path) -> None:
     test, report = tmp_path / "test_inner.py", tmp_path / "report.jsonl"
     test.write_text(dedent(INNER), encoding="utf-8")

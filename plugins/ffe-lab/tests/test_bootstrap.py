@@ -119,6 +119,7 @@ def test_what_is_lost_stays_lost() -> None:
     assert lost.any() and (found.max_drawdown[lost] == 1.0).all() and found.max_drawdown.max() == 1.0
 
 
+@pytest.mark.slow
 @given(arrays(np.float64, st.integers(30, 80), elements=st.sampled_from([-1.5, -1.0, 0.0, 0.01, 1e6])))
 def test_whatever_happened_no_bound_is_nan_or_infinite(returns: Floats) -> None:
     found = intervals(returns, CRYPTO, resamples=50)

@@ -55,6 +55,7 @@ def account(lab: Lab) -> Setup:
     return lab.setup(gate=False, sizing="all_in", stop=0.02, target=0.0)
 
 
+@pytest.mark.slow
 def test_a_model_under_walk_forward_is_asked_once_at_every_close(asking: Lab, model: Counting, tmp_path: Path) -> None:
     made = walk_over(asking, market(asking), "counting", account(asking), {"stop": [0.01, 0.03]}, lengths=SHORT)
     assert (len(model.asked), len(set(model.asked)), made.combinations) == (CLOSES, CLOSES, 2)
@@ -82,6 +83,7 @@ def test_a_replay_of_what_was_never_asked_ends_like_a_backtest(asking: Lab, tmp_
         walk_over(taped(asking, Tape.REPLAY, tmp_path), market(asking), "counting", account(asking), lengths=SHORT)
 
 
+@pytest.mark.slow
 def test_a_sweep_over_the_account_asks_a_model_no_more_than_a_backtest(asking: Lab, model: Counting) -> None:
     made = sweep_over(asking, market(asking), "counting", account(asking), {"stop": [0.005, 0.02], "target": [0, 0.02]})
     assert (len(made), len(model.asked)) == (4, CLOSES)
@@ -121,6 +123,7 @@ def test_what_models_said_is_of_the_bars_that_they_were_shown(asking: Lab, walk:
         maker.calls(market_of(walk(900)[1:], asset="BTCUSD"), {})
 
 
+@pytest.mark.slow
 def test_noisy_paths_are_not_put_to_a_model(asking: Lab, model: Counting) -> None:
     for method in ("noise", "bootstrap"):
         with pytest.raises(UsageError, match="no cassette has answers to those") as told:

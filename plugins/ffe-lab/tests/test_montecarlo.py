@@ -107,6 +107,7 @@ def test_streams_of_two_paths_are_different_and_each_is_the_same_again() -> None
     assert not np.array_equal(Streams(10).of(0).standard_normal(1000), one)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_seed_gives_the_same_bits_whoever_computes_them(
     lab: Lab, walk: Walk, processes: Processes, method: str

@@ -95,6 +95,7 @@ def test_the_five_parts_are_those_of_the_trades_in_the_order_of_their_closing(ff
         assert line in shown, line
 
 
+@pytest.mark.slow
 def test_parts_that_need_more_trades_say_how_many(ffe: Ffe, known: Any) -> None:
     known([trade(number, "3") for number in range(20)])
     data = json.loads(ffe("progress", "--json").stdout)["data"]
@@ -104,6 +105,7 @@ def test_parts_that_need_more_trades_say_how_many(ffe: Ffe, known: Any) -> None:
     assert [f"needs {count} trades" in shown for count in (40, 100)] == [True, True]
 
 
+@pytest.mark.slow
 def test_too_few_trades_are_one_line_that_says_where_there_are_more(ffe: Ffe, known: Any) -> None:
     known([trade(number, "3", synthetic=True) for number in range(25)])
     done = ffe("progress", code=1)
@@ -117,6 +119,7 @@ def test_too_few_trades_are_one_line_that_says_where_there_are_more(ffe: Ffe, kn
     assert "names no asset" in ffe("progress", "--asset", "?", code=2).stderr
 
 
+@pytest.mark.slow
 def test_other_currencies_assets_and_horizons_are_no_part_of_a_sum(ffe: Ffe, known: Any) -> None:
     ours = [trade(number, "3") for number in range(22)]
     ether = [trade(number, "1", asset="ETHUSD") for number in range(30, 52)]
