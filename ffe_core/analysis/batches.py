@@ -147,13 +147,7 @@ def sided_crossings(first: Floats, second: Floats, begun: int, out: Marks) -> No
     """``crossings_batch`` from bar ``begun`` on, where there are bars that lie on neither side."""
     side, step = 0, 0 if len(second) == 1 else 1
     for i in range(begun, len(first)):
-        now = side
-        if first[i] > second[i * step]:
-            now = 1
-        elif first[i] < second[i * step]:
-            now = -1
-        out[i] = now if side not in (0, now) else 0
-        side = now
+        side, out[i] = side_step(side, first[i], second[i * step])
 
 
 def crossings_rows(first: Table, second: Table, out: Sequence[Marks]) -> None:
@@ -223,6 +217,71 @@ def sma_blocks(values: Floats, period: int, scratch: Columns, out: Columns) -> N
             total, rest = add_to((total, rest), changes[i], rests[i])
             sums[i] = total + rest
         mean_block(sums, period)
+
+
+def mean_crossings(values: Floats, fast: int, slow: int, scratch: Columns, out: Marks) -> None:
+    """``crossings_batch`` of two moving averages, of which no more than a block is ever kept; ``fast`` below ``slow``.
+
+    In ``sma_step`` a sum and what rounding took from it go on from their own last values; everything else is done for
+    four bars at once, and the two averages wait together. The first place of a column is the bar before the block.
+    """
+    quick, quick_rests, quick_sums, late, late_rests, late_sums = (
+        scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], scratch[5],
+    )  # fmt: skip
+    short, long, side, warm = SMA_START, SMA_START, 0, min(slow, len(values))
+    for i in range(warm):
+        short, quick[0] = sma_step(short, i + 1, values, i, fast)
+        long, late[0] = sma_step(long, i + 1, values, i, slow)
+        side, out[i] = side_step(side, quick[0], late[0])
+    (quick_sums[0], quick_rest), (late_sums[0], late_rest) = short, long
+    for a in range(warm, len(values), len(quick) - 1):
+        b = min(a + len(quick) - 1, len(values))
+        now, marks, size = values[a:b], out[a:b], b - a
+        difference_block(now, values[a - fast : b], quick[1:], quick_rests)
+        difference_block(now, values[a - slow : b], late[1:], late_rests)
+        quick_sum, late_sum = quick_sums[0], late_sums[0]
+        for i in range(1, size + 1):
+            quick_sum += quick[i]
+            late_sum += late[i]
+            quick_sums[i], late_sums[i] = quick_sum, late_sum
+        lost_block(quick_sums[: size + 1], quick[1:], quick_rests)
+        lost_block(late_sums[: size + 1], late[1:], late_rests)
+        for i in range(size):
+            quick_rest += quick_rests[i]
+            late_rest += late_rests[i]
+            quick_rests[i], late_rests[i] = quick_rest, late_rest
+        mean_of_sum_block(quick_sums[1 : size + 1], quick_rests, fast, quick[1:])
+        mean_of_sum_block(late_sums[1 : size + 1], late_rests, slow, late[1:])
+        neither = line_crossings(quick[1 : size + 1], quick[:size], late[1 : size + 1], late[:size], marks)
+        if neither > 0 or not (quick[0] > late[0] or quick[0] < late[0]):
+            for i in range(size):
+                side, marks[i] = side_step(side, quick[i + 1], late[i + 1])
+        else:
+            side = 1 if quick[size] > late[size] else -1
+        for column in (quick, quick_sums, late, late_sums):
+            column[0] = column[size]
+
+
+def lost_block(sums: Floats, changes: Floats, rests: Column) -> None:
+    """What rounding takes from each sum, added to ``rests``; ``sums`` begin one bar before the block."""
+    for i in range(len(sums) - 1):
+        part = sums[i + 1] - sums[i]
+        rests[i] = rests[i] + ((sums[i] - (sums[i + 1] - part)) + (changes[i] - part))
+
+
+def mean_of_sum_block(sums: Floats, rests: Floats, period: int, means: Column) -> None:
+    for i in range(len(sums)):
+        means[i] = (sums[i] + rests[i]) / period
+
+
+def side_step(side: int, first: float, second: float) -> tuple[int, int]:
+    """The side on which ``first`` lies now, which on neither is the one before, and whether it has crossed over."""
+    now = side
+    if first > second:
+        now = 1
+    elif first < second:
+        now = -1
+    return now, now if side not in (0, now) else 0
 
 
 def standard_blocks(high: Floats, low: Floats, close: Floats, scratch: Columns, out: Columns) -> None:
@@ -383,6 +442,7 @@ BATCHES = (
     atr_batch,
     adx_batch,
     standard_batch,
+    side_step,
     line_crossings,
     level_crossings,
     sided_crossings,
@@ -412,5 +472,8 @@ BLOCKS = (
     spread_block,
     band_block,
     sma_blocks,
+    lost_block,
+    mean_of_sum_block,
+    mean_crossings,
     standard_blocks,
 )

@@ -174,6 +174,20 @@ def crossings(
     return out
 
 
+def mean_crossings(values: NDArray[np.float64], fast: int, slow: int, *, compiled: bool) -> NDArray[np.int8]:
+    """``crossings`` of ``sma(values, fast)`` and ``sma(values, slow)``, for whoever has no other use for the means."""
+    _at_least(1, fast=fast)
+    _at_least(fast + 1, slow=slow)
+    import numpy as np
+
+    if not compiled or values.ndim > 1 or not len(values) or math.isnan(values[0]):
+        means = (np.asarray(sma(values, period, compiled=compiled)) for period in (fast, slow))
+        return crossings(*means, compiled=compiled)
+    out = np.empty(len(values), np.int8)
+    _kernel("mean_crossings", compiled=True)(_frozen(values), fast, slow, _scratch(), out)
+    return out
+
+
 def _crossings(first: NDArray[np.float64], second: NDArray[np.float64] | float) -> NDArray[np.int8]:
     """In passes over the whole series, which is what an interpreter is quick at."""
     import numpy as np

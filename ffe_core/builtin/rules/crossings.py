@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from ffe_core import Action, Briefing, CandleSeries, Columns, Opinion, Series, Signals, UsageError, columns_of
-from ffe_core.analysis.indicators import crossings
+from ffe_core.analysis.indicators import crossings, mean_crossings
 from ffe_core.builtin.rules.parameters import newest, signals_of, varied, within
 
 if TYPE_CHECKING:
@@ -42,7 +42,9 @@ class SmaCross:
         return varied(self, params)
 
     def ask_all(self, series: Series) -> Signals:
-        return _events(self.actions(columns_of(series)), self.slow - 1)
+        columns = columns_of(series)
+        action = mean_crossings(columns.price("close"), self.fast, self.slow, compiled=columns.compiled)
+        return _events(action, self.slow - 1)
 
     def actions(self, columns: Columns) -> NDArray[np.int8]:
         fast, slow = (columns.indicator("sma", period=period) for period in (self.fast, self.slow))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from typing import TYPE_CHECKING
 
 from ffe_core import hookimpl
-from ffe_lab.settings import LabSettings
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 
 @hookimpl
 def ffe_settings() -> type[BaseModel]:
+    from ffe_lab.settings import LabSettings
+
     return LabSettings
