@@ -18,6 +18,7 @@ from typing import Any, get_args, get_origin
 
 import psutil
 import pytest
+import yaml
 from pydantic import BaseModel, SecretStr
 
 from ffe_core.settings import Settings
@@ -53,10 +54,19 @@ def upload(tmp_path: Path, trace: Path) -> Path:
     evil = pickle.dumps(Booby(trace))
     for name in ("evil.csv", "evil.parquet", "evil.json", "evil.yaml", "evil.pkl"):
         (folder / name).write_bytes(evil)
-    (folder / "tagged.yaml").write_text(
-        f"mode: !!python/object/apply:pathlib.Path.touch [!!python/object/apply:pathlib.Path [{trace}]]\n"
-    )
+    (folder / "tagged.yaml").write_text(f"mode: !!python/object/apply:os.mknod [{trace}]\n")
     return folder
+
+
+def test_the_traps_would_go_off(upload: Path, trace: Path) -> None:
+    for spring in (
+        lambda: subprocess.run([sys.executable, "evil.py"], cwd=upload, check=True),
+        lambda: pickle.loads((upload / "evil.csv").read_bytes()),
+        lambda: yaml.unsafe_load((upload / "tagged.yaml").read_text()),
+    ):
+        spring()
+        assert trace.exists()
+        trace.unlink()
 
 
 @pytest.mark.slow
