@@ -36,7 +36,7 @@ FINAL, DRAWDOWN, TRADES = range(3)
 RESULTS = 3
 #: paths of a chunk
 _CHUNK = 256
-#: paths that a rule is asked for at once: their columns stay in a processor's cache
+#: paths that a rule is asked for at once, and whose noise is of one stream: their columns stay in a processor's cache
 _ROWS = 32
 
 
@@ -251,6 +251,8 @@ class Walker:
     def __init__(self, study: Study, market: Market, variation: Variation) -> None:
         self.study, self.market, self.variation = study, market, variation
         self._draws = Streams(variation.seed)
+        #: the path of noise whose draws come next, where the stream stands
+        self._ahead = -1
         self._bars = np.stack([market.open, market.high, market.low, market.close, market.volume])
         self._path = self._bars.copy()
         opened, high, low, close, volume = (buffer_of(row) for row in self._path)
@@ -285,9 +287,7 @@ class Walker:
         """These paths, at most ``_ROWS``, in buffers that the next ones overwrite."""
         courses = self._courses
         if self.variation.method == "noise":
-            factors = self._factors[: end - begin]
-            for row, path in enumerate(range(begin, end)):
-                self._draws.of(path).standard_normal(out=factors[row])
+            factors = self._normals(begin, end)
             self._kernels["factors_of"](self.variation.noise_std, factors)
             courses.move(factors)
         else:
@@ -295,6 +295,26 @@ class Walker:
                 self.candles(path)
                 courses.put(row, self._path)
         return courses
+
+    def _normals(self, begin: int, end: int) -> Floats:
+        """The draws of these paths, a row each, in one go where they are of one group."""
+        group, skipped = divmod(begin, _ROWS)
+        if skipped + end - begin <= _ROWS:
+            drawn, self._ahead = self._factors[: skipped + end - begin], -1
+            return self._draws.of(group).standard_normal(out=drawn)[skipped:]
+        for row, path in enumerate(range(begin, end)):
+            self._factors[row] = self._normal(path)
+        return self._factors[: end - begin]
+
+    def _normal(self, path: int) -> Floats:
+        """The draws of one path; those of a group follow each other in one stream."""
+        group, skipped = divmod(path, _ROWS)
+        if path != self._ahead or not skipped:
+            rng = self._draws.of(group)
+            for _ in range(skipped):
+                rng.standard_normal(out=self._drawn)
+        self._ahead = path + 1
+        return self._draws.rng.standard_normal(out=self._drawn)
 
     @cached_property
     def _courses(self) -> Courses:
@@ -308,7 +328,7 @@ class Walker:
         """The bars of path number ``path``, in buffers that the next one overwrites."""
         count, first = len(self.market), self.market.first
         if self.variation.method == "noise":
-            normal = self._draws.of(path).standard_normal(out=self._drawn)
+            normal = self._normal(path)
             self._kernels["move_bars"](first, self.variation.noise_std, normal, self._bars, self._path)
             return self._candles
         rng = self._draws.of(path)
@@ -331,18 +351,18 @@ class Walker:
 
 
 class Streams:
-    """A generator for each path: one PCG64DXSM sequence, each path 2^64 draws behind the one before."""
+    """A generator for each path, or group of paths: one PCG64DXSM sequence, each 2^64 draws behind the one before."""
 
     def __init__(self, seed: int) -> None:
         self._bits = np.random.PCG64DXSM(seed)
         self._start: Any = self._bits.state
-        self._rng = np.random.Generator(self._bits)
+        self.rng = np.random.Generator(self._bits)
 
     def of(self, path: int) -> np.random.Generator:
         """At the beginning of its stretch; the same object for all paths."""
         self._bits.state = self._start
         self._bits.advance(path << 64)
-        return self._rng
+        return self.rng
 
 
 def shuffled(base: Backtest, seed: int, simulations: int) -> Floats:

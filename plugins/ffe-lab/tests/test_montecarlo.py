@@ -107,6 +107,20 @@ def test_streams_of_two_paths_are_different_and_each_is_the_same_again() -> None
     assert not np.array_equal(Streams(10).of(0).standard_normal(1000), one)
 
 
+def test_a_path_is_the_same_in_whatever_company_it_is_drawn(lab: Lab, walk: Walk) -> None:
+    """Groups of 32 share a stream: at their beginning, across their border, in order, out of order and alone."""
+    variation = Variation(noise_std=0.02, seed=3)
+    alone = {path: np.array(paths_of(lab, walk(60), variation).candles(path).close) for path in range(28, 40)}
+    walker = paths_of(lab, walk(60), variation)
+    for begin, end in ((28, 32), (32, 40), (30, 36), (33, 34)):
+        together = np.array(walker.courses(begin, end).price("close"))
+        for row, path in enumerate(range(begin, end)):
+            assert np.array_equal(together[row], alone[path]), (begin, path)
+    for path in (31, 32, 33, 39, 29, 30):
+        assert np.array_equal(walker.candles(path).close, alone[path]), path
+    assert len({close.tobytes() for close in alone.values()}) == len(alone)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_seed_gives_the_same_bits_whoever_computes_them(
