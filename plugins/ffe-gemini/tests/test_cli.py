@@ -42,7 +42,7 @@ WHOLE: dict[str, Any] = {
 REFUSED_KEY = """\
 Warning: 256-color support not detected. Using a terminal with at least 256-color support is recommended.
 Ripgrep is not available. Falling back to GrepTool.
-Error when talking to Gemini API Full report available at: /tmp/x/gemini-client-error.json _ApiError: {"error":1}
+Error when talking to Gemini API Full report available at: /x/gemini-client-error.json _ApiError: {"error":1}
     at throwErrorIfNotOK (file:///x/gemini-cli/bundle/chunk-JDPZ4CE3.js:267833:24)
     at process.processTicksAndRejections (node:internal/process/task_queues:95:5) {
   status: 400

@@ -88,18 +88,20 @@ class Court:
     _closed: list[ClosedTrade] = field(default_factory=list, init=False, repr=False)
 
     def judge(self, moment: Moment) -> Judgement:
-        bar = moment.bar
         before = Portfolio("paper", "lab", self.currency, exact(moment.cash), synthetic=self.bars.candles.synthetic)
-        proposal = propose(
+        proposal = self._proposed(moment, before)
+        return judge(proposal, self._context(moment, before, proposal), self.rules)
+
+    def _proposed(self, moment: Moment, before: Portfolio) -> Proposal:
+        return propose(
             self.bars.asset,
-            self.calls.verdict(bar),
-            entry=exact(self.bars.close[bar]),
+            self.calls.verdict(moment.bar),
+            entry=exact(self.bars.close[moment.bar]),
             pulse=self._pulse,
             portfolio=before,
             instrument=self.instrument,
             rules=self._rules_at(exact(moment.stop)),
         )
-        return judge(proposal, self._context(moment, before, proposal), self.rules)
 
     def refusal(self, judgement: Judgement, bar: int) -> str:
         """Why nothing is ordered; empty where something is."""

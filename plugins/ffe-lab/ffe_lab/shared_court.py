@@ -18,7 +18,6 @@ import numpy as np
 
 from ffe_core import Clamp, ClosedTrade, Portfolio, Position, Proposal, Side, Sizing, from_ms
 from ffe_core.risk.gate import Judgement, after_trade, judge, shrink
-from ffe_core.risk.sizing import propose
 from ffe_lab import past
 from ffe_lab import shared_cash as pool
 from ffe_lab.court import Court, Moment
@@ -48,15 +47,7 @@ class Seat(Court):
     _recent: tuple[tuple[int, int], Returns] = ((0, 0), ())
 
     def hear(self, moment: Moment, around: Circumstances) -> Judgement:
-        proposal = propose(
-            self.bars.asset,
-            self.calls.verdict(moment.bar),
-            entry=exact(self.bars.close[moment.bar]),
-            pulse=self._pulse,
-            portfolio=around.before,
-            instrument=self.instrument,
-            rules=self._rules_at(exact(moment.stop)),
-        )
+        proposal = self._proposed(moment, around.before)
         context = replace(
             self._context(moment, around.before, proposal), daily_returns=around.returns, closed_trades=around.closed
         )
