@@ -40,6 +40,7 @@ def test_real_money_is_announced_in_red_on_every_screen_about_it(
     live: Ffe, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
     done = live(*command.split())
     assert done.code == 0, done.err
     first = done.out.splitlines()[0]
