@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -24,8 +25,10 @@ type Indices = NDArray[np.int64]
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-#: values of a chunk of paths: what is drawn does not depend on it
+#: values of a chunk of paths
 _CHUNK = 1 << 15
+#: days whose blocks are drawn together: another number draws others
+_TOGETHER = 32
 _FLAT, _ROUNDING = 1e-12, 1e-15
 
 
@@ -90,23 +93,39 @@ def resample(
 ) -> Resampled:
     """The measures of ``resamples`` histories of the same length, drawn in blocks of ``mean_block`` days on average.
 
-    Takes memory for a few paths at a time. Raises ``ValueError`` for no return or no resample.
+    All histories go forward together, day by day. Raises ``ValueError`` for no return or no resample.
     """
     if not len(returns) or resamples < 1:
         raise ValueError(f"{len(returns)} returns cannot be resampled {resamples} times")
-    periods = periods_per_year(kind)
-    rate, root = daily_rate(risk_free, periods), math.sqrt(periods)
+    days, periods = len(returns), periods_per_year(kind)
     # Twice in a row, so that a block runs on from the last day to the first one.
     around = np.concatenate((returns, returns))
-    drawn = _drawn(len(returns), mean_block(len(returns)), resamples, seed)
-    # Memory that is used again and again: what is fresh costs more than what is done with it.
-    room = np.empty((2, _rows_of_chunk(len(returns), resamples), len(returns)))
-    made = [
-        _measures(around.take(index, out=room[0][: len(index)], mode="clip"), room[1][: len(index)], rate, root)
-        for index in drawn
-    ]
-    total, sharpe, fallen = (np.concatenate(parts) for parts in zip(*made, strict=True))
-    return Resampled(total, sharpe, fallen)
+    # What is lost stays lost: two days that each lose more than everything do not make a gain.
+    growth = np.maximum(around + 1.0, 0.0)
+    drawn = _day_by_day(days, mean_block(days), resamples, seed)
+    at = next(drawn)
+    first, total = around.take(at), growth.take(at)
+    # The account as a share of its peak; the peak itself is not needed.
+    share = np.minimum(total, 1.0)
+    lowest = share.copy()
+    apart, squares = np.zeros((2, resamples))
+    grown, beyond = np.empty((2, resamples))
+    # Growth beyond what a float holds is infinite here and left out of the interval.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for at in drawn:
+            growth.take(at, out=grown, mode="clip")
+            total *= grown
+            share *= grown
+            np.minimum(share, 1.0, out=share)
+            np.minimum(lowest, share, out=lowest)
+            # Sums of what is apart from the first day: exactly nothing where no day differs.
+            around.take(at, out=beyond, mode="clip")
+            beyond -= first
+            apart += beyond
+            beyond *= beyond
+            squares += beyond
+    sharpe = _sharpe(first, apart, squares, days, daily_rate(risk_free, periods))
+    return Resampled(total - 1.0, sharpe * math.sqrt(periods), 1.0 - lowest)
 
 
 def paths(days: int, *, block: int | None = None, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[Indices]:
@@ -115,70 +134,53 @@ def paths(days: int, *, block: int | None = None, resamples: int = RESAMPLES, se
     A day begins a new block with probability 1 / ``block`` (``mean_block`` if not given) at any day alike; else it is
     the one after, and after the last comes the first.
     """
-    for index in _drawn(days, block or mean_block(days), resamples, seed):
-        yield np.where(index < days, index, index - days)
-
-
-def _drawn(days: int, block: int, resamples: int, seed: int) -> Iterator[Indices]:
-    """``paths`` whose blocks run on behind the last day, up to twice ``days``. Each is overwritten by the next."""
-    rng = np.random.Generator(np.random.Philox(key=seed))
-    rows = _rows_of_chunk(days, resamples)
-    numbers, room = np.empty((rows, days)), np.empty((rows, days), np.int64)
+    drawn = np.empty((days, resamples), np.min_scalar_type(days))
+    for day, at in enumerate(_day_by_day(days, block or mean_block(days), resamples, seed)):
+        drawn[day] = np.where(at < days, at, at - days)
+    rows = max(1, _CHUNK // days)
     for first in range(0, resamples, rows):
-        drawn = numbers[: resamples - first]
-        rng.random(out=drawn)
-        yield _blocks(drawn, 1.0 / block, room[: len(drawn)])
+        yield np.ascontiguousarray(drawn[:, first : first + rows].T, np.int64)
 
 
-def _rows_of_chunk(days: int, resamples: int) -> int:
-    return max(1, min(_CHUNK // days, resamples))
+def _day_by_day(days: int, block: int, resamples: int, seed: int) -> Iterator[Indices]:
+    """Which day each path is at: int64[resamples] for one day after the other, written over by the next.
+
+    Blocks run on behind the last day, up to twice ``days``. Drawn are the first day of every path, and then for every
+    ``_TOGETHER`` days the distances, geometric, from one beginning of a block to the next, through all paths of a day
+    and on through those of the next, and the days at which these blocks begin.
+    """
+    rng = np.random.Generator(np.random.Philox(key=seed))
+    at = rng.integers(0, days, resamples)
+    yield at
+    for gone in range(1, days, _TOGETHER):
+        count = min(_TOGETHER, days - gone)
+        begins = _begins(rng, count * resamples, block)
+        paths_of, starts = begins % resamples, rng.integers(0, days, len(begins))
+        ends = np.searchsorted(begins, np.arange(count + 1) * resamples).tolist()
+        for begin, end in pairwise(ends):
+            at += 1
+            at[paths_of[begin:end]] = starts[begin:end]
+            yield at
 
 
-def _blocks(drawn: Floats, begins: float, index: Indices) -> Indices:
-    """Fills ``index``, int64 of the shape of ``drawn``."""
-    rows, days = drawn.shape
-    new = drawn < begins
-    new[:, 0] = True
-    at = np.flatnonzero(new)
-    # One number does both: whether a block begins, and, as what is below the threshold is uniform again, where.
-    starts = np.minimum((drawn.take(at) * (days / begins)).astype(np.int64), days - 1)
-    starts[np.searchsorted(at, np.arange(rows) * days)] = (drawn[:, 0] * days).astype(np.int64)
-    # From day to day it goes on by one, and at a new block by as much as leads there.
-    index.fill(1)
-    steps = index.reshape(-1)
-    steps[at] += np.diff(starts - at, prepend=1)
-    np.add.accumulate(steps, out=steps)
-    return index
+def _begins(rng: np.random.Generator, places: int, block: int) -> Indices:
+    """At which of so many places a block begins, each with probability 1 / ``block``: one draw for a block."""
+    distances: Indices = np.empty(0, np.int64)
+    while (left := places - int(distances.sum())) > 0:
+        distances = np.concatenate((distances, rng.geometric(1 / block, left // block + 1)))
+    begins = np.cumsum(distances) - 1
+    return begins[: np.searchsorted(begins, places)]
 
 
-def _measures(paths_of: Floats, spare: Floats, rate: float, root: float) -> tuple[Floats, Floats, Floats]:
-    """Of float64[k, days], which are written over like ``spare`` of the same shape."""
-    mean, deviation = _moments(paths_of, spare)
-    varies = deviation > _FLAT * np.maximum(paths_of.max(axis=1), -paths_of.min(axis=1)) + _ROUNDING
-    sharpe = np.full(len(paths_of), np.nan)
+def _sharpe(first: Floats, apart: Floats, squares: Floats, days: int, rate: float) -> Floats:
+    """Not annualised, of each path; from its first return and the sums of how far the others are from that, plain and
+    squared (Chan, Golub and LeVeque 1983: variance of shifted data)."""
+    sharpe = np.full(len(first), np.nan)
+    mean = first + apart / days
+    deviation = np.sqrt(np.maximum(squares - apart * apart / days, 0.0) / max(days - 1, 1))
+    varies = deviation > _FLAT * np.abs(first) + _ROUNDING
     np.divide(mean - rate, deviation, out=sharpe, where=varies)
-    # Growth beyond what a float holds is infinite here and left out of the interval.
-    with np.errstate(over="ignore", invalid="ignore"):
-        # What is lost stays lost: two days that each lose more than everything do not make a gain.
-        growth = np.add(paths_of, 1.0, out=paths_of)
-        np.maximum(growth, 0.0, out=growth)
-        np.multiply.accumulate(growth, axis=1, out=growth)
-        total = growth[:, -1] - 1.0
-        peaks = np.maximum.accumulate(growth, axis=1, out=spare)
-        np.maximum(peaks, 1.0, out=peaks)
-        return total, sharpe * root, 1.0 - np.divide(growth, peaks, out=growth).min(axis=1)
-
-
-def _moments(paths_of: Floats, spare: Floats) -> tuple[Floats, Floats]:
-    """Mean and sample deviation of each row; the bits of ``mean`` and ``std``, with one sum of the values, not two."""
-    days = paths_of.shape[1]
-    mean = paths_of.mean(axis=1)
-    if days < 2:
-        return mean, np.zeros(len(paths_of))
-    apart = np.subtract(paths_of, mean[:, np.newaxis], out=spare)
-    np.multiply(apart, apart, out=apart)
-    deviation: Floats = np.sqrt(apart.sum(axis=1) / (days - 1))
-    return mean, deviation
+    return sharpe
 
 
 def _interval(values: Floats, confidence: float) -> Interval | None:

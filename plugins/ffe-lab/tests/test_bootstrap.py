@@ -26,12 +26,12 @@ def indices(days: int, block: int, resamples: int, seed: int = 0) -> Floats:
 
 
 def test_intervals_are_those_of_arch() -> None:
-    # arch 8.0.0: StationaryBootstrap(9, returns, seed=1), 40,000 resamples, quantiles 0.025 and 0.975 and means.
+    # arch 8.0.0: StationaryBootstrap(9, returns, seed=1), 400,000 resamples, quantiles 0.025 and 0.975 and means.
     found = resample(correlated(), CRYPTO, resamples=20_000, seed=3)
     expected = {
-        "total_return": (-0.7074, 4.0202, 0.5994, 1.2948),
-        "sharpe": (-1.4145, 2.3570, 0.4788, 0.9650),
-        "max_drawdown": (0.2786, 0.8057, 0.5187, 0.1412),
+        "total_return": (-0.7069, 4.0863, 0.6102, 1.3290),
+        "sharpe": (-1.4179, 2.3779, 0.4837, 0.9681),
+        "max_drawdown": (0.2769, 0.8046, 0.5177, 0.1410),
     }
     for name, (low, high, mean, deviation) in expected.items():
         values = getattr(found, name)
@@ -83,12 +83,27 @@ def test_blocks_are_the_cube_root_of_the_days_rounded_up(days: int, length: int)
     assert mean_block(days) == length
 
 
-def test_the_same_seed_gives_the_same_interval_whatever_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    returns = correlated(300)
-    first = intervals(returns, CRYPTO)
+def test_the_same_seed_gives_the_same_paths_whatever_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = indices(300, 7, 200)
     monkeypatch.setattr("ffe_lab.bootstrap._CHUNK", 1000)
-    assert intervals(returns, CRYPTO) == first
-    assert intervals(returns, CRYPTO, seed=1) != first
+    assert (indices(300, 7, 200) == first).all()
+    assert (indices(300, 7, 200, seed=1) != first).any()
+
+
+def test_what_is_measured_are_the_paths_that_are_drawn() -> None:
+    returns = correlated(300)
+    drawn = returns[indices(300, mean_block(300), 500, seed=4)]
+    course = np.cumprod(np.hstack((np.ones((500, 1)), 1 + drawn)), axis=1)
+    found = resample(returns, CRYPTO, resamples=500, seed=4)
+    assert found.total_return == pytest.approx(course[:, -1] - 1)
+    assert found.sharpe == pytest.approx(drawn.mean(axis=1) / drawn.std(axis=1, ddof=1) * 365**0.5)
+    assert found.max_drawdown == pytest.approx((1 - course / np.maximum.accumulate(course, axis=1)).max(axis=1))
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    returns = correlated(300)
+    assert intervals(returns, CRYPTO) == intervals(returns, CRYPTO)
+    assert intervals(returns, CRYPTO, seed=1) != intervals(returns, CRYPTO)
 
 
 def test_an_interval_holds_the_measures_of_the_history() -> None:
