@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if argv is None:
-        _spare_threads()
+        _spare()
     try:
         with _seldom_collected(), owned_stdout() as printer:
             session = Session(printer)
@@ -63,12 +63,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _spare_threads() -> None:
-    """NumPy's threads for algebra take a quarter of its import to start, and nothing of ffe is large enough for them.
+def _spare() -> None:
+    """Spares this process what libraries would do for others; whoever has a use for it sets the variable.
 
-    Whoever has a use for them, such as a plugin's author, sets the variable.
+    NumPy's threads for algebra take a quarter of its import to start, and nothing of ffe is large enough for them.
+    Pydantic reads the metadata of every installed package for plugins of its own, which would watch ffe's settings.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 @contextmanager
