@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from ffe_core.cli.metadata import GROUP, installed, owner, owners
+from ffe_core.cli.metadata import GROUP, Brought, brought
 from ffe_core.cli.session import Group, format_options, prepare
 from ffe_core.errors import PluginError, UsageError
 
 if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
     from click.shell_completion import CompletionItem
 
 #: name -> where it is, and its line in ``ffe --help``
@@ -74,27 +72,27 @@ class Root(Group):
         self._others: dict[str, click.Command | None] = {}
 
     @cached_property
-    def owners(self) -> dict[str, str]:
-        """Command -> the distribution that brings it."""
-        return owners()
+    def brought(self) -> dict[str, list[Brought]]:
+        """The commands of other packages."""
+        return brought()
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*BUILT_IN, *self.owners})
+        return sorted({*BUILT_IN, *self.brought})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in BUILT_IN:
             module, _, attribute = BUILT_IN[cmd_name][0].partition(":")
             return prepare(cast("click.Command", getattr(importlib.import_module(module), attribute)))
         if cmd_name not in self._others:
-            entries = installed().get(cmd_name) if cmd_name in self.owners else None
-            self._others[cmd_name] = None if entries is None else prepare(load(cmd_name, entries))
+            found = self.brought.get(cmd_name)
+            self._others[cmd_name] = None if found is None else prepare(load(cmd_name, found))
         return self._others[cmd_name]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name in ELSEWHERE and name not in self.owners:
+        if name in ELSEWHERE and name not in self.brought:
             package = ELSEWHERE[name]
             raise UsageError(f"{name} is a command of {package}, which is not installed", hint=f"pip install {package}")
         return super().resolve_command(ctx, args)
@@ -102,7 +100,7 @@ class Root(Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         format_options(self, ctx, formatter)
         # One width for both tables: names stand under names.
-        others = {name: package for name, package in self.owners.items() if name not in BUILT_IN}
+        others = {name: found[0].distribution for name, found in self.brought.items() if name not in BUILT_IN}
         for title, rows in (
             ("Commands", [(name, line) for name, (_, line) in sorted(BUILT_IN.items())]),
             ("Commands of plugins", [(name, f"From {package}.") for name, package in sorted(others.items())]),
@@ -120,14 +118,14 @@ class Root(Group):
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
-def load(name: str, entries: list[EntryPoint]) -> click.Command:
+def load(name: str, found: list[Brought]) -> click.Command:
     """Imports the command ``name``. Raises ``PluginError`` for a broken one, ``UsageError`` for two of that name."""
-    if len({entry.value for entry in entries}) > 1:
-        both = " and ".join(sorted(owner(entry) for entry in entries))
+    if len({one.value for one in found}) > 1:
+        both = " and ".join(sorted(one.distribution for one in found))
         raise UsageError(f"{both} both bring a command {name}", hint="uninstall one of them")
-    origin = owner(entries[0])
+    origin = found[0].distribution
     try:
-        loaded = _load(name, entries[0])
+        loaded = _load(name, found[0].value)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -140,13 +138,15 @@ def load(name: str, entries: list[EntryPoint]) -> click.Command:
     return loaded
 
 
-def _load(name: str, entry: EntryPoint) -> object:
+def _load(name: str, value: str) -> object:
+    from importlib.metadata import EntryPoint
+
     from stevedore.driver import DriverManager
 
     class Fresh(DriverManager[object]):
         """Loads from the metadata just read: stevedore's cache on disk can be two minutes behind."""
 
         def list_entry_points(self) -> list[EntryPoint]:
-            return [entry]
+            return [EntryPoint(name, value, GROUP)]
 
     return Fresh(GROUP, name).driver

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ffe_core.metadata import declared, lie_in_folders
 
 GROUP = "ffe.plugins"
 CORE = "ffe-core"
@@ -55,24 +59,30 @@ def installed() -> list[Installed]:
     Two distributions may claim one name; the caller keeps the first. A distribution whose metadata cannot be read is
     left out, since nobody could name a plugin of it.
     """
-    return sorted(_entry_points(), key=lambda found: (found.name, found.distribution.lower()))
+    return sorted(_installed(), key=lambda found: (found.name, found.distribution.lower()))
 
 
-def _entry_points() -> Iterator[Installed]:
-    try:
-        found = list(importlib.metadata.entry_points(group=GROUP))
-    except Exception:  # noqa: BLE001 - one unreadable distribution, which need not be a plugin: look at each alone
-        found = [entry for each in importlib.metadata.distributions() for entry in _readable(each)]
+def _installed() -> Iterator[Installed]:
     seen = set()
-    for entry in found:
-        distribution = entry.dist
-        name = distribution.name if distribution is not None else ""
+    for entry in _entry_points():
+        # One look: each of a distribution's name, version and requirements reads the whole file again.
+        about: Any = entry.dist.metadata if entry.dist is not None else {}
+        name, version = str(about.get("Name") or ""), str(about.get("Version") or "")
         if (entry.name, name) in seen:
             continue
         seen.add((entry.name, name))
-        version = distribution.version if distribution is not None else ""
-        requires = tuple((distribution.requires if distribution is not None else None) or ())
-        yield Installed(entry.name, entry, str(name or "unknown"), str(version or ""), requires)
+        requires = (about.get_all("Requires-Dist") or entry.dist.requires or ()) if entry.dist is not None else ()
+        yield Installed(entry.name, entry, name or "unknown", version, tuple(requires))
+
+
+def _entry_points() -> Iterable[importlib.metadata.EntryPoint]:
+    if lie_in_folders():
+        folders = [Path(package.folder) for package in declared(GROUP)]
+        return [entry for folder in folders for entry in _readable(importlib.metadata.PathDistribution(folder))]
+    try:
+        return importlib.metadata.entry_points(group=GROUP)
+    except Exception:  # noqa: BLE001 - one unreadable distribution, which need not be a plugin: look at each alone
+        return [entry for each in importlib.metadata.distributions() for entry in _readable(each)]
 
 
 def _readable(distribution: importlib.metadata.Distribution) -> list[importlib.metadata.EntryPoint]:

@@ -122,7 +122,7 @@ def test_near_miss_names_the_option_that_was_meant(ffe: Ffe) -> None:
 
 @pytest.mark.parametrize("name", ["backtest", "walk-forward", "monte-carlo", "optimize"])
 def test_command_of_an_absent_package_names_the_package(name: str, ffe: Ffe, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "owners", dict)
+    monkeypatch.setattr(table, "brought", dict)
     run = ffe(name, "BTCUSD", "--start", "2023-01-01")
     assert run.code == 2
     assert run.line == f"error: {name} is a command of ffe-lab, which is not installed (pip install ffe-lab)"

@@ -23,7 +23,7 @@ import pytest
 
 from ffe_core.cli.app import root
 from ffe_core.cli.commands import ELSEWHERE
-from ffe_core.cli.metadata import owners
+from ffe_core.cli.metadata import brought
 from ffe_core.store import Database, Store
 from ffe_core.store.chain import verify
 from tests.store.records import record
@@ -192,7 +192,7 @@ def words_that_name_nothing() -> Iterator[Case]:
     ):
         yield Case("nearest name", arguments, says=f"did you mean {nearest}")
     yield Case("the platform's nearest", ("config", "set", "mode", "papr"), says="paper")
-    for name in sorted(ELSEWHERE.keys() - owners().keys()):
+    for name in sorted(ELSEWHERE.keys() - brought().keys()):
         yield Case("a command of a package that is not there", (name,), says="pip install ffe-")
 
 

@@ -27,8 +27,11 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]
     return found
 
 
-def as_python_tells() -> dict[str, str]:
-    return {name: metadata.owner(entries[0]) for name, entries in metadata.installed().items()}
+def as_python_tells() -> dict[str, list[tuple[str, str]]]:
+    return {
+        name: [(entry.value, metadata.owner(entry)) for entry in entries]
+        for name, entries in metadata.installed().items()
+    }
 
 
 def test_the_files_say_what_python_says(places: tuple[Path, Path]) -> None:
@@ -40,13 +43,13 @@ def test_the_files_say_what_python_says(places: tuple[Path, Path]) -> None:
     package(places[1], "Shop-Good", "[ffe.commands]\nhidden = a:b\n")
     package(places[1], "shop-four", "[ffe.commands]\ngreet = d:e\nsing = d:f\n")
 
-    found = metadata.owners()
+    found = metadata.brought()
 
     assert {
-        "greet": "shop-good",
-        "wave": "shop-good",
-        "dance": "Shop.Three",
-        "sing": "shop-four",
+        "greet": [("a:b", "shop-good"), ("d:e", "shop-four")],
+        "wave": [("a:c [x]", "shop-good")],
+        "dance": [("a:b", "Shop.Three")],
+        "sing": [("d:f", "shop-four")],
     }.items() <= found.items()
     assert not {"shop", "not-ours", "neither", "hidden"} & found.keys()
     assert found == as_python_tells()
@@ -59,8 +62,8 @@ def test_a_package_in_an_archive_is_found_too(tmp_path: Path, monkeypatch: pytes
         packed.writestr("shop_zip-1.0.dist-info/entry_points.txt", "[ffe.commands]\nunpack = a:b\n")
     monkeypatch.setattr(sys, "path", [str(archive), *sys.path])
 
-    assert metadata.owners()["unpack"] == "shop-zip"
-    assert metadata.owners() == as_python_tells()
+    assert metadata.brought()["unpack"] == [("a:b", "shop-zip")]
+    assert metadata.brought() == as_python_tells()
 
 
 def test_help_lists_a_plugins_command_without_the_module_that_costs_most(tmp_path: Path, home: Path) -> None:

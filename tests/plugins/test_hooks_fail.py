@@ -80,6 +80,7 @@ def _nothing_else(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(BUILTINS, name)
     here = partial(importlib.metadata.distributions, path=[str(site.path)])
     monkeypatch.setattr(importlib.metadata, "distributions", here)
+    monkeypatch.setattr("ffe_core.plugins.installed.lie_in_folders", lambda: False)
 
 
 @pytest.fixture
