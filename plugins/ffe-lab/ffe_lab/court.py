@@ -45,7 +45,8 @@ from ffe_core.risk.returns import LOOK_BACK
 from ffe_core.risk.sizing import SizingRules, propose
 from ffe_lab import loop
 from ffe_lab.market import Market as Bars
-from ffe_lab.stops import exact, volatility
+from ffe_lab.past import CLOSE_BY
+from ffe_lab.stops import exact
 from ffe_lab.trades import EXIT_REASONS, STOP, Floats, Indices
 
 if TYPE_CHECKING:
@@ -53,6 +54,11 @@ if TYPE_CHECKING:
 
 FRESH = Freshness(True, "fresh", 0.0, "0.0 seconds", "")
 BELOW_THRESHOLD = "below_threshold"
+
+
+def are_sparse(closes: Indices) -> bool:
+    """Whether bars close so far apart that a live run would mark the account at each of them."""
+    return bool((np.diff(closes) >= CLOSE_BY).all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +174,7 @@ class Court:
 
     @cached_property
     def volatility(self) -> Floats:
-        return volatility(self.bars)
+        return self.bars.volatility
 
     def _returns(self, bar: int) -> dict[str, Sequence[tuple[str, float]]]:
         if self.bars.days is None:

@@ -18,7 +18,7 @@ from ffe_core import Action, Proposal, Ruling, Signals, Verdict
 from ffe_core.risk.gate import Judgement
 from ffe_lab import entries, loop, past
 from ffe_lab.beforehand import certainty_of
-from ffe_lab.court import BELOW_THRESHOLD, Court, Moment
+from ffe_lab.court import BELOW_THRESHOLD, Court, Moment, are_sparse
 from ffe_lab.trades import Floats
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ class Gate:
         self._closes = self.form(court.bars.closes)
         self._past = self.own(past.PAST_SIZE)
         self._past[past.SEEN] = court.bars.first
+        self._past[past.SPARSE] = are_sparse(court.bars.closes)
         self._marked, self._worth = self.own(bars), self.own(bars)
         self._noted = tuple(self.own(orders) for _ in range(entries.NOTES))
         #: what ``entries.run_gated`` takes besides the loop's columns and rows

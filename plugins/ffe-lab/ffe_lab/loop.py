@@ -27,6 +27,7 @@ from ffe_core.execution.fills import (
     target_touched,
 )
 from ffe_lab.costs import LIQUIDATION_FACTOR, realistic_slippage
+from ffe_lab.spans import ENDLESS, mark, next_outside, next_signal
 
 type Floats = Sequence[float]
 type Numbers = Sequence[int]
@@ -108,29 +109,30 @@ def run(
         return first
     many_stops, late = len(stop) > 1, len(delay) > 0
     # Between events these stand still: as local names they stay in registers, which the state's places would not.
-    cash, units, stop_at, target_at, forced_at, pending, due = _standing(state)
-    held, quiet, i = 0, first - 1, first
+    cash, units, floor, ceiling, pending, due = _standing(state)
+    held, signalled, i = 0, first - 1, first
     while i < end:
-        if i > quiet and pending == NOTHING and not (units != 0.0 and _watched(stop_at, target_at, forced_at)):
-            # Before the next signal nothing can change anything, but ruin.
-            quiet = _next_signal(i, end, action)
-            if _marked(i, quiet, cash, units, close, equity):
-                held += quiet - i if units != 0.0 else 0
-                i = quiet
-                continue
+        # Before the next order, signal, stop or target nothing can change anything, but ruin.
+        signalled = next_signal(i, end, action) if pending == NOTHING and signalled < i else signalled
+        quiet = signalled if pending == NOTHING else (due if due < end else end)
+        if i < quiet:
+            quiet = _passed_over(i, quiet, cash, units, floor, ceiling, high, low, close, equity)
+            held += quiet - i if units != 0.0 else 0
+            i = quiet
+            if i >= end:
+                break
         if pending != NOTHING and i >= due:
             _at_open(i, time, open_, close, volume, hour, config, state, trades)
-            cash, units, stop_at, target_at, forced_at, pending, due = _standing(state)
+            cash, units, floor, ceiling, pending, due = _standing(state)
         held += 1 if units != 0.0 else 0
         # High and low are read only where something could happen there: a column that is not read costs nothing.
-        watched = units != 0.0 and _watched(stop_at, target_at, forced_at)
-        if watched and _leaves(units, high[i], low[i], stop_at, target_at, forced_at):
+        if units != 0.0 and ((floor > 0.0 and low[i] <= floor) or (ceiling < ENDLESS and high[i] >= ceiling)):
             _inside(i, open_, high, low, close, volume, hour, config, state, trades)
-            cash, units, stop_at, target_at, forced_at, pending, due = _standing(state)
+            cash, units, floor, ceiling, pending, due = _standing(state)
         worth = cash + units * close[i]
         if worth <= 0.0:
             worth = _ruin(i, close, config, state, trades)
-            cash, units, stop_at, target_at, forced_at, pending, due = _standing(state)
+            cash, units, floor, ceiling, pending, due = _standing(state)
         equity[i] = worth
         signal = action[i]
         if signal != 0 and pending == NOTHING and i + 1 < end:
@@ -154,47 +156,37 @@ def run(
     return end
 
 
-def _next_signal(begin: int, end: int, action: Numbers) -> int:
-    for i in range(begin if begin > 0 else 0, end):
-        if action[i] != 0:
-            return i
-    return end
+def _passed_over(
+    begin: int,
+    end: int,
+    cash: float,
+    units: float,
+    floor: float,
+    ceiling: float,
+    high: Floats,
+    low: Floats,
+    close: Floats,
+    equity: Row,
+) -> int:
+    """Marks bars up to the first at which a position leaves or nothing is left of it, else ``end``: that bar."""
+    if units != 0.0:
+        end = next_outside(begin, end, floor, ceiling, high, low)
+    return mark(begin, end, cash, units, close, equity) if begin < end else end
 
 
-def _marked(begin: int, end: int, cash: float, units: float, close: Floats, equity: Row) -> bool:
-    """Marks the account at the closes of bars in which nothing happens; whether it was worth something in all."""
-    sunk = 0
-    for i in range(begin if begin > 0 else 0, end):
-        worth = cash + units * close[i]
-        equity[i] = worth
-        sunk += worth <= 0.0
-    return sunk == 0
+def _standing(state: Row) -> tuple[float, float, float, float, float, int]:
+    """Cash and units, the prices between which a position stays, what is pending and since when it may fill."""
+    floor, ceiling = _levels(state[UNITS], state[STOP_AT], state[TARGET_AT], state[LIQUIDATION_AT])
+    return state[CASH], state[UNITS], floor, ceiling, state[PENDING], int(state[DUE])
 
 
-def _standing(state: Row) -> tuple[float, float, float, float, float, float, float]:
-    return (
-        state[CASH],
-        state[UNITS],
-        state[STOP_AT],
-        state[TARGET_AT],
-        state[LIQUIDATION_AT],
-        state[PENDING],
-        state[DUE],
-    )
-
-
-def _watched(stop_at: float, target_at: float, forced_at: float) -> bool:
-    return stop_at > 0.0 or target_at > 0.0 or forced_at > 0.0
-
-
-def _leaves(units: float, high: float, low: float, stop_at: float, target_at: float, forced_at: float) -> bool:
-    """Whether a bar takes a position out; a level of 0 is off."""
-    side = 1 if units > 0.0 else -1
-    if stop_at > 0.0 and stop_touched(side, stop_at, low, high):
-        return True
-    if target_at > 0.0 and target_touched(side, target_at, low, high):
-        return True
-    return forced_at > 0.0 and stop_touched(side, forced_at, low, high)
+def _levels(units: float, stop_at: float, target_at: float, forced_at: float) -> tuple[float, float]:
+    """Below and above which ``stop_touched`` or ``target_touched`` is true for a bar; a level of 0 is off."""
+    if units > 0.0:
+        return (stop_at if stop_at > forced_at else forced_at), (target_at if target_at > 0.0 else ENDLESS)
+    stop = stop_at if stop_at > 0.0 else ENDLESS
+    forced = forced_at if forced_at > 0.0 else ENDLESS
+    return target_at, (stop if stop < forced else forced)
 
 
 def _wanted(signal: int, units: float, config: Floats, state: Row) -> float:

@@ -1,4 +1,4 @@
-"""The two forms of the loop: the source as it is, over lists, and the same source as machine code, over arrays.
+"""The two forms of the loop: in the interpreter over lists, and the same source as machine code over arrays.
 
 Plain needs no compiler and no import of one, which is what a single cold command on some ten thousand bars wants.
 Compiled is for long series and for many runs. Without fast-math both round at the same places, so the bits
@@ -15,7 +15,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from ffe_core.execution import fills
-from ffe_lab import costs, loop
+from ffe_lab import costs, loop, spans, spans_of_lists
 
 #: bars in all from which compiling, or loading what was compiled, costs less than it saves in a fresh process
 COMPILED_PAYS_FROM = 400_000
@@ -35,14 +35,9 @@ def compiled(*modules: ModuleType) -> dict[str, Callable[..., Any]]:
     """
     import numba  # type: ignore[import-untyped]
 
-    sources = (fills, costs, loop, *modules)
+    sources = (fills, costs, spans, loop, *modules)
     stamp = hashlib.sha256("".join(map(inspect.getsource, sources)).encode()).hexdigest()[:16]
-    names: dict[str, Any] = {}
-    for module in sources:
-        for name, value in vars(module).items():
-            if not name.startswith("__") and repr(names.get(name, value)) != repr(value):
-                raise ValueError(f"{module.__name__}.{name} has another meaning in a module that it is compiled with")
-        names |= vars(module)
+    names = _one_room(sources)
     made: dict[str, Callable[..., Any]] = {}
     for function in _functions(sources):
         copy = FunctionType(function.__code__, names, function.__name__)
@@ -57,6 +52,32 @@ def compiled(*modules: ModuleType) -> dict[str, Callable[..., Any]]:
             kernel = numba.njit(**options)(copy)
         names[function.__name__] = made[function.__name__] = kernel
     return made
+
+
+@cache
+def interpreted(*modules: ModuleType) -> dict[str, Callable[..., Any]]:
+    """The same functions for the interpreter, over lists: their bars are passed over as ``spans_of_lists`` does it.
+
+    Raises like ``compiled``.
+    """
+    sources = (fills, costs, spans, loop, *modules)
+    names = _one_room(sources)
+    made: dict[str, Callable[..., Any]] = {}
+    for function in _functions(sources):
+        names[function.__name__] = made[function.__name__] = FunctionType(function.__code__, names, function.__name__)
+    quick = {function.__name__: function for function in _functions((spans_of_lists,))}
+    names |= quick
+    return made | quick
+
+
+def _one_room(sources: Iterable[ModuleType]) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    for module in sources:
+        for name, value in vars(module).items():
+            if not name.startswith("__") and repr(names.get(name, value)) != repr(value):
+                raise ValueError(f"{module.__name__}.{name} has another meaning in a module that it is compiled with")
+        names |= vars(module)
+    return names
 
 
 def _functions(modules: Iterable[ModuleType]) -> Iterable[FunctionType]:

@@ -24,6 +24,7 @@ from ffe_core import (
     close_times,
 )
 from ffe_lab.returns import day_boundaries
+from ffe_lab.stops import stop_distance, volatility
 from ffe_lab.trades import Floats, Indices
 
 if TYPE_CHECKING:
@@ -167,6 +168,16 @@ class Market:
     @cached_property
     def _known(self) -> dict[Timeframe, tuple[Candles, Indices]]:
         return {}
+
+    @cached_property
+    def stop_distance(self) -> Floats:
+        """``stops.stop_distance``, made once for all runs on these bars."""
+        return stop_distance(self)
+
+    @cached_property
+    def volatility(self) -> Floats:
+        """``stops.volatility``, made once for all runs on these bars."""
+        return volatility(self)
 
     def as_compiled(self) -> Market:
         return self if self.compiled else replace(self, compiled=True)

@@ -20,7 +20,7 @@ from ffe_core import Clamp, ClosedTrade, Portfolio, Position, Proposal, Side, Si
 from ffe_core.risk.gate import Judgement, after_trade, judge, shrink
 from ffe_lab import past
 from ffe_lab import shared_cash as pool
-from ffe_lab.court import Court, Moment
+from ffe_lab.court import Court, Moment, are_sparse
 from ffe_lab.gate import Judged
 from ffe_lab.loop import BY_STOP
 from ffe_lab.stops import exact
@@ -96,6 +96,7 @@ class SharedCourt:
     def __post_init__(self) -> None:
         dates = len(self.closes)
         self._past, self._closes = self.own(past.PAST_SIZE), self.form(self.closes)
+        self._past[past.SPARSE] = are_sparse(self.closes)
         self._marked, self._worth, self._queue = (self.own(dates) for _ in range(3))
         risk = self.seats[0].risk
         self._most = float(risk["max_drawdown"] if risk["rules"]["drawdown"] else 0.0)

@@ -15,7 +15,7 @@ from ffe_lab import past
 from ffe_lab import shared_cash as pool
 from ffe_lab.gate import Calls, Judged
 from ffe_lab.lab import Lab
-from ffe_lab.machine import compiled
+from ffe_lab.machine import compiled, interpreted
 from ffe_lab.market import Market
 from ffe_lab.shared_court import Seat, SharedCourt
 from ffe_lab.simulate import DRIFT, Setup
@@ -138,7 +138,7 @@ class Run:
         """The whole of it with this account: with its gate on every entry is sized and judged by the court."""
         form: Callable[[Any], Any] = _arrays if self.machine else _lists
         own: Callable[[Any], Any] = _kept if self.machine else _lists
-        table, kernels = self.table, compiled(pool, past) if self.machine else _PLAIN
+        table, kernels = self.table, (compiled if self.machine else interpreted)(pool, past)
         assets, dates = table.present.shape
         most = int(np.count_nonzero(table.action)) + assets
         account, equity = own(_opened(setup)), own(np.zeros(dates))
@@ -201,11 +201,6 @@ class Run:
                 float(instrument.price_increment),
             )
         return made
-
-
-_PLAIN: dict[str, Callable[..., Any]] = {
-    "run_together": pool.run_together, "mark_together": pool.mark_together, "remember": past.remember,
-}  # fmt: skip
 
 
 def _done(equity: Floats, account: Floats, table: Floats, judged: Sequence[tuple[int, Judged]]) -> Done:

@@ -15,8 +15,9 @@ from ffe_lab import entries, loop, past
 from ffe_lab.costs import Costs, delays, thin_hours
 from ffe_lab.court import Court
 from ffe_lab.gate import Calls, Gate, Judged
-from ffe_lab.machine import compiled
+from ffe_lab.machine import compiled, interpreted
 from ffe_lab.market import Market
+from ffe_lab.spans_of_lists import Signals
 from ffe_lab.stops import stop_fractions
 from ffe_lab.trades import Floats, Trades
 
@@ -113,18 +114,19 @@ class _Run:
         market, setup = self.market, self.setup
         bars, first = len(market.candles), market.first
         self.form: Callable[[Any], Any] = _frozen if market.compiled else _listed
-        self.kernels = compiled(past, entries) if market.compiled else _PLAIN
+        self.kernels = (compiled if market.compiled else interpreted)(past, entries)
         realistic = setup.is_realistic
         late = delays(bars, market.timeframe.milliseconds, setup.seed) if realistic else np.empty(0, np.int64)
         prices = (market.time, market.open, market.high, market.low, market.close, market.volume)
         own = (
-            self.calls.action,
             stop_fractions(market, setup.exits),
             thin_hours(market.time) if realistic else np.empty(0),
             late,
             config_of(setup, market, self.instrument),
         )
-        self.columns = [*(map(_frozen, prices) if market.compiled else market.lists), *map(self.form, own)]
+        columns = map(_frozen, prices) if market.compiled else market.lists
+        action = _frozen(self.calls.action) if market.compiled else Signals(self.calls.action)
+        self.columns = [*columns, action, *map(self.form, own)]
         self.close = self.columns[4]
         count = int(np.count_nonzero(self.calls.action[first:])) + 1
         self.own = _writable if market.compiled else _cells
@@ -230,7 +232,6 @@ _METHODS = {
     "fixed_amount": loop.FIXED_AMOUNT,
     "all_in": loop.ALL_IN,
 }
-_PLAIN: dict[str, Callable[..., Any]] = {"run": loop.run, "run_gated": entries.run_gated, "finish": loop.finish}
 
 
 def _frozen(column: Any) -> Any:

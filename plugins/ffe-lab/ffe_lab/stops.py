@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ffe_core import Candles, CandleSeries
 from ffe_core.risk.sizing import Exits
-from ffe_lab.market import Market
 from ffe_lab.trades import Floats
+
+if TYPE_CHECKING:
+    from ffe_lab.market import Market
 
 #: distances are rounded to this many decimals, as sizing does
 _DECIMALS = 6
@@ -26,11 +29,15 @@ def stop_fractions(market: Market, exits: Exits) -> Floats:
     """
     if exits.stop != "atr":
         return np.array([float(exits.fallback)])
-    distance = _first_known(market, ((market.days, 1.0), (market.four_hours, 1.0)), _atr)
     least, most = float(exits.min), float(exits.max)
     # To the nearest millionth as decimals have it: the float product is within a hair of it, and ties are not met.
-    fraction = np.round(distance * float(exits.atr_multiple) / market.close, _DECIMALS)
+    fraction = np.round(market.stop_distance * float(exits.atr_multiple) / market.close, _DECIMALS)
     return np.where(np.isnan(fraction), float(exits.fallback), np.clip(fraction, least, most))
+
+
+def stop_distance(market: Market) -> Floats:
+    """ATR(14) of the last complete day, else of the last complete four hours: a price per bar, NaN before the first."""
+    return _first_known(market, ((market.days, 1.0), (market.four_hours, 1.0)), _atr)
 
 
 def volatility(market: Market) -> Floats:

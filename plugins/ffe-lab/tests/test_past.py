@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from ffe_lab import past
-from ffe_lab.machine import compiled
+from ffe_lab.machine import compiled, interpreted
 from ffe_lab.stops import exact
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,11 +56,11 @@ def curve(seed: int, bars: int, step: int, wildness: float) -> tuple[list[int], 
 
 @pytest.fixture(scope="module", params=["plain", "compiled"])
 def remember(request: pytest.FixtureRequest) -> Any:
-    return past.remember if request.param == "plain" else compiled(past)["remember"]
+    return (interpreted if request.param == "plain" else compiled)(past)["remember"]
 
 
 def cells(count: int, remember: Any) -> Any:
-    return [0.0] * count if remember is past.remember else np.zeros(count)
+    return [0.0] * count if remember is interpreted(past)["remember"] else np.zeros(count)
 
 
 @pytest.mark.slow
@@ -79,8 +79,9 @@ def test_peaks_and_bars_to_entries_are_those_of_a_live_run(
     times, equity = curve(seed, bars, step, wildness)
     store = Store(Decimal(most) or None)
     held = cells(past.PAST_SIZE, remember)
+    held[past.SPARSE] = step * MINUTE >= past.CLOSE_BY
     marked, worth, queue = (cells(bars, remember) for _ in range(3))
-    form = list if remember is past.remember else np.array
+    form = list if remember is interpreted(past)["remember"] else np.array
     for bar, (at, value) in enumerate(zip(times, equity, strict=True)):
         live = store.live(at, value)
         if bar % look:
