@@ -1,8 +1,8 @@
-"""Chance with a run's own trades, drawn a few runs at a time, beside one run after the other as it is described."""
+"""Chance with a run's own trades, drawn many runs at a time, beside one run after the other as it is described."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -25,15 +25,12 @@ def made(lab: Lab, walk: Walk) -> Backtest:
     )  # fmt: skip
 
 
-def described(made: Backtest, number: int, seed: int) -> float:
+def described(made: Backtest, order: list[int], pauses: list[int]) -> float:
     """The trades in another order with other pauses, one after the other, and what each makes of the account."""
-    rng = np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, 0, number]))
     trades, opens = made.trades, made.market.open[made.market.first :]
     lengths = trades.exit - trades.entry
-    order = rng.permutation(len(trades))
-    pauses = sorted(rng.integers(0, len(opens) - lengths.sum(), len(trades)).tolist())
     account, passed = 1.0, 0
-    for pause, trade in zip(pauses, order.tolist(), strict=True):
+    for pause, trade in zip(sorted(pauses), order, strict=True):
         enter = pause + passed
         passed += lengths[trade]
         side = int(trades.side[trade])
@@ -43,9 +40,19 @@ def described(made: Backtest, number: int, seed: int) -> float:
     return account - 1
 
 
+def drawn(made: Backtest, seed: int) -> Iterator[tuple[list[int], list[int]]]:
+    rng = np.random.Generator(np.random.Philox(key=seed))
+    count = len(made.trades)
+    free = len(made.market) - 1 - int((made.trades.exit - made.trades.entry).sum())
+    for runs in (32, RUNS - 32):
+        orders = rng.permuted(np.tile(np.arange(count), (runs, 1)), axis=1)
+        pauses = rng.integers(0, free, (runs, count), np.int32, endpoint=True)
+        yield from zip(orders.tolist(), pauses.tolist(), strict=True)
+
+
 def test_chance_is_the_runs_own_trades_at_other_times(made: Backtest) -> None:
     assert len(made.trades) > 20 and set(made.trades.side.tolist()) == {1, -1}
-    returns = [described(made, number, 7) for number in range(RUNS)]
+    returns = [described(made, order, pauses) for order, pauses in drawn(made, 7)]
     found = random_entries(made, RUNS, 7)
     assert found is not None
     assert found["total_return"] == pytest.approx(float(np.median(returns)), rel=1e-12)
@@ -54,14 +61,9 @@ def test_chance_is_the_runs_own_trades_at_other_times(made: Backtest) -> None:
     assert found["percentile"] == np.mean(np.array(returns) < own)
 
 
-def test_chance_is_the_same_however_many_runs_are_drawn_together(
-    made: Backtest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = random_entries(made, RUNS, 0)
-    for values in (1, 3 * len(made.trades)):
-        monkeypatch.setattr("ffe_lab.baselines._CHUNK", values)
-        assert random_entries(made, RUNS, 0) == whole
-    assert random_entries(made, RUNS, 1) != whole
+def test_the_same_seed_is_the_same_chance(made: Backtest) -> None:
+    assert random_entries(made, RUNS, 0) == random_entries(made, RUNS, 0)
+    assert random_entries(made, RUNS, 0) != random_entries(made, RUNS, 1)
 
 
 def test_without_a_trade_there_is_no_chance(lab: Lab, walk: Walk) -> None:
