@@ -173,7 +173,7 @@ def module_of(info: PluginInfo, plugin: Installed | None) -> str:
     from ffe_core.builtin import BUILTINS
 
     if info.builtin:
-        return BUILTINS[info.name]
+        return BUILTINS[info.name].module
     return plugin.entry_point.module if plugin is not None else ""
 
 

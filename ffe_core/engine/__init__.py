@@ -94,7 +94,7 @@ class Engine:
 
         held = settings or load_settings(config=config)
         clock = clock or SystemClock()
-        return cls(held, load_plugins(held, clock=clock), clock=clock)
+        return cls(held, load_plugins(held, clock=clock, at_once=False), clock=clock)
 
     @property
     def store(self) -> Store:

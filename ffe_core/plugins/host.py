@@ -17,7 +17,7 @@ import pluggy
 
 import ffe_core
 from ffe_core import hookspecs, logs
-from ffe_core.builtin import BUILTINS
+from ffe_core.builtin import BUILTINS, Builtin
 from ffe_core.domain.clock import Clock
 from ffe_core.domain.trading import Costs
 from ffe_core.errors import PluginError, SettingsError
@@ -60,8 +60,11 @@ def load_plugins(
     paths: Paths | None = None,
     log: Callable[[str], Logger] | None = None,
     on_problem: Callable[[Problem], None] | None = None,
+    at_once: bool = True,
 ) -> Registry:
     """The registry of this run: built-in plugins, then the enabled ones in their order.
+
+    Unless ``at_once``, built-in plugins that no setting speaks of are imported when their kind of offer is asked for.
 
     A plugin that fails is listed with its reason, told to ``on_problem``, and the others load. ``log`` makes a logger
     for a plugin's name. Raises ``SettingsError`` where a built-in's own section or ``plugins.isolation`` is wrong.
@@ -70,7 +73,7 @@ def load_plugins(
     roots = Roots(places.state / "plugins", places.cache / "plugins", places.data)
     host = Host(settings, clock, roots, log or StandardLog, on_problem)
     host.registry.store = SharedStore(settings, clock)
-    return host.load()
+    return host.load(at_once=at_once)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +142,9 @@ class Host:
         self.pluggy.add_hookspecs(hookspecs)
         self.disabled = frozenset(settings.plugins.disabled)
 
-    def load(self) -> Registry:
-        for name, module in BUILTINS.items():
-            self._load_builtin(name, module)
+    def load(self, *, at_once: bool = True) -> Registry:
+        for name, builtin in BUILTINS.items():
+            self._load_builtin(name, builtin, at_once or self._is_set(name))
         found = self._claimable(installed())
         enabled = self.settings.plugins.enabled
         for name in sorted(found) if enabled is None else enabled:
@@ -225,15 +228,19 @@ class Host:
 
     # one plugin
 
-    def _load_builtin(self, name: str, module: str) -> None:
+    def _load_builtin(self, name: str, builtin: Builtin, at_once: bool) -> None:
         info = PluginInfo(name, ffe_core.__version__, CORE, builtin=True)
         if name in self.disabled:
             self.registry.plugins.append(replace(info, state=DISABLED, reason="in plugins.disabled"))
             return
         if self._is_isolated(name):
-            self._isolate(info, module)
+            self._isolate(info, builtin.module)
+        elif at_once:
+            self.compose(info, importlib.import_module(builtin.module))
         else:
-            self.compose(info, importlib.import_module(module))
+            hooks = (KINDS[builtin.kind], *(["ffe_settings"] if builtin.settings else []))
+            self.registry.plugins.append(replace(info, hooks=hooks))
+            self.registry.wait(builtin.kind, lambda: self._take_part(info, importlib.import_module(builtin.module)))
 
     def _load_installed(self, plugin: Installed) -> None:
         if plugin.name in self.disabled:
@@ -296,6 +303,11 @@ class Host:
         for offered in said["offers"]:
             self.registry.offer(*isolation.remote_offer(worker, guard, offered))
 
+    def _is_set(self, name: str) -> bool:
+        """Whether settings say anything of a built-in plugin; what is wrong there has to be known before the run."""
+        said = {*self.settings.plugin_sections, *(each.path.split(".")[1] for each in self.settings.plugin_problems)}
+        return name in {other.lower() for other in said}
+
     def _well_known(self, names: Iterable[str]) -> dict[str, str]:
         found = self.settings.well_known_variables(names)
         for name, value in found.items():
@@ -313,17 +325,21 @@ class Host:
 
     def compose(self, info: PluginInfo, plugin: object) -> None:
         """Registers the plugin and asks what it offers. Raises ``PluginError`` or ``SettingsError``."""
+        self.registry.plugins.append(replace(info, hooks=self._take_part(info, plugin)))
+
+    def _take_part(self, info: PluginInfo, plugin: object) -> tuple[str, ...]:
+        """As ``compose``, for a plugin that is in the list already. Returns the names of its hooks."""
         hooks = self._register(info.name, plugin)
         section = self._section(info, hooks)
         logs.register_secrets(section)
         guard = self._guard(info.name, secrets_in(section))
         bound = dict(_bound(hooks, section, self._context(info.name)))
-        self.registry.plugins.append(replace(info, hooks=tuple(sorted(bound))))
         self.registry.loaded.append(Loaded(info.name, guard, bound))
         self._warn_of_slips(info.name, plugin, bound)
         for kind, hook in KINDS.items():
             if hook in bound:
                 self._collect(guard, kind, hook, bound[hook])
+        return tuple(sorted(bound))
 
     def _register(self, name: str, plugin: object) -> dict[str, pluggy.HookImpl]:
         try:

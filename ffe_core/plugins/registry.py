@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -91,10 +92,23 @@ class Registry:
     doors: list[Doors] = field(default_factory=list)
     store: SharedStore = field(default_factory=SharedStore)
     _offers: dict[str, dict[str, Offer[Any]]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    _waiting: dict[str, list[Callable[[], object]]] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def offers(self, kind: str) -> Mapping[str, Offer[Any]]:
         """By name; ``kind`` is one of ``KINDS``."""
-        return MappingProxyType(self._offers[kind])
+        return MappingProxyType(self._of(kind))
+
+    def wait(self, kind: str, compose: Callable[[], object]) -> None:
+        """Calls ``compose``, which adds offers of ``kind``, before anybody sees one of that kind, or adds another."""
+        self._waiting.setdefault(kind, []).append(compose)
+
+    def _of(self, kind: str) -> dict[str, Offer[Any]]:
+        # The lock is held until all have come, or another thread would take what is there for everything.
+        with self._lock:
+            for compose in self._waiting.pop(kind, ()):
+                compose()
+        return self._offers[kind]
 
     @property
     def sources(self) -> Mapping[str, Offer[DataSource]]:
@@ -144,7 +158,7 @@ class Registry:
 
         Raises ``RequiredPluginFailed`` where the plugin that would have it failed, ``UnknownName`` where there is none.
         """
-        offer = self._offers[kind].get(name)
+        offer = self._of(kind).get(name)
         if offer is not None:
             return offer.object
         reason = self._reason(KINDS[kind], name)
@@ -162,7 +176,7 @@ class Registry:
         """
         guarded = self.require(kind, name)
         own = {info.name for info in self.plugins if info.builtin}
-        return guarded.bare if self._offers[kind][name].plugin in own else guarded
+        return guarded.bare if self._of(kind)[name].plugin in own else guarded
 
     def strategies_by_name(self) -> dict[str, AggregationStrategy]:
         return {name: offer.object for name, offer in self.strategies.items()}
@@ -217,15 +231,16 @@ class Registry:
 
     def offer(self, kind: str, name: str, offer: Offer[Any]) -> None:
         """Adds an offer; a name that is taken stays with whom it belongs to."""
-        first = self._offers[kind].get(name)
+        offers = self._of(kind)
+        first = offers.get(name)
         if first is None:
-            self._offers[kind][name] = offer
+            offers[name] = offer
         else:
             self.report(offer.plugin, f"{kind} {name}", f"the name is already taken by plugin {first.plugin}")
 
     def close(self) -> None:
         """Ends the child processes of isolated plugins and executors' workers, and gives back connections."""
-        for name, offer in self.executors.items():
+        for name, offer in self._offers["executor"].items():
             self._end_workers(name, offer)
         for worker in self.workers:
             worker.close()
@@ -248,7 +263,7 @@ class Registry:
             self.report(offer.plugin, f"executor {name}", reason_of(error, offer.plugin, f"executor {name}"))
 
     def _named(self, kind: str, name: str) -> Any:
-        offers = self._offers[kind]
+        offers = self._of(kind)
         if name not in offers:
             raise UnknownName(kind, name, offers)
         return offers[name].object

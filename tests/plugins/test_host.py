@@ -7,14 +7,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ffe_core.builtin import BUILTINS
+from ffe_core.builtin import BUILTINS, Builtin
 from ffe_core.domain.assets import Asset, Timeframe
+from ffe_core.domain.clock import FixedClock
 from ffe_core.errors import RequiredPluginFailed, SettingsError, UnknownName
-from ffe_core.plugins import Problem, Registry
+from ffe_core.plugins import Problem, Registry, load_plugins
 from ffe_core.plugins.installed import installed
+from ffe_core.settings import Settings
+from ffe_core.settings.sections import PluginsSettings
+from ffe_core.testing.samples import NOON
 from tests.plugins.conftest import SOUND, Site
 
 type Load = Callable[..., Registry]
@@ -26,6 +31,18 @@ def info(registry: Registry, name: str) -> tuple[str, str]:
 
 def lines(registry: Registry) -> list[str]:
     return [str(problem) for problem in registry.problems]
+
+
+#: nothing but what is built in
+PLAIN = Settings(plugins=PluginsSettings(enabled=[]))
+
+
+@pytest.fixture
+def waiting(site: Site, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The module of a built-in plugin with a source, which no other test has imported."""
+    module = site.install("own", SOUND, module="ffe_own_waiting", group="nobody.looks")
+    monkeypatch.setitem(BUILTINS, "own", Builtin(module, "source", settings=False))
+    return module
 
 
 def test_an_installed_plugin_is_listed_and_usable_without_any_setting(site: Site, load: Load) -> None:
@@ -44,6 +61,35 @@ def test_builtin_plugins_load_first_and_in_their_listed_order(site: Site, load: 
     # The workspace's own plugins are installed beside it and come after, by their names.
     names = [plugin.name for plugin in load().plugins]
     assert names[: len(BUILTINS) + 1] == [*BUILTINS, "aaa"]
+
+
+def test_the_list_of_builtins_says_what_each_one_has(load: Load) -> None:
+    assert load(enabled=[]).plugins == load_plugins(PLAIN, clock=FixedClock(NOON), at_once=False).plugins
+
+
+def test_a_builtin_is_imported_when_its_kind_is_asked_for(site: Site, waiting: str) -> None:
+    registry = load_plugins(PLAIN, clock=FixedClock(NOON), at_once=False)
+    assert list(registry.providers)[:1] == ["local"]
+    assert waiting not in sys.modules
+    assert list(registry.sources) == ["demo", "sample", "files", "sound"]
+    assert waiting in sys.modules
+
+
+def test_a_builtin_that_waits_keeps_its_name_and_its_place(site: Site, waiting: str) -> None:
+    site.install("claimant", SOUND)
+    settings = Settings(plugins=PluginsSettings(enabled=["claimant"]))
+    registry = load_plugins(settings, clock=FixedClock(NOON), at_once=False)
+    assert registry.sources["sound"].plugin == "own"
+    assert lines(registry) == ["plugin claimant: source sound: the name is already taken by plugin own"]
+
+
+def test_a_builtin_that_settings_speak_of_does_not_wait(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    (site.path / "own_builtin.py").write_text(WITH_SECTION, encoding="utf-8")
+    importlib.invalidate_caches()
+    monkeypatch.setitem(BUILTINS, "own", Builtin("own_builtin", "source"))
+    plugins: Any = {"own": {"sise": 3}}
+    with pytest.raises(SettingsError, match=r"plugins\.own\.sise"):
+        load_plugins(Settings(plugins=plugins), clock=FixedClock(NOON), at_once=False)
 
 
 def test_a_plugin_that_is_not_enabled_is_listed_and_never_imported(site: Site, load: Load) -> None:
@@ -479,7 +525,7 @@ def test_a_builtin_whose_own_section_is_wrong_is_a_settings_error(
 ) -> None:
     (site.path / "own_builtin.py").write_text(WITH_SECTION, encoding="utf-8")
     importlib.invalidate_caches()
-    monkeypatch.setitem(BUILTINS, "own", "own_builtin")
+    monkeypatch.setitem(BUILTINS, "own", Builtin("own_builtin", "source"))
     with pytest.raises(SettingsError, match=r"plugins\.own\.sise"):
         load(own={"sise": 3})
 
