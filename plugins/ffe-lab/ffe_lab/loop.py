@@ -251,7 +251,7 @@ def _at_open(
     if state[PENDING_UNITS] <= 0.0:
         return
     decided = int(state[DECIDED])
-    if time[i] - time[decided] > config[LONGEST_GAP] * (i - decided):
+    if config[LONGEST_GAP] < ENDLESS and time[i] - time[decided] > config[LONGEST_GAP] * (i - decided):
         state[CLOSED_MARKET] += 1.0
         return
     if _has_run_away(open_[i], kind, config, state):

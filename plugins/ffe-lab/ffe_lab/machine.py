@@ -22,7 +22,7 @@ COMPILED_PAYS_FROM = 400_000
 
 #: what is called from Python; everything else becomes part of them
 ENTRY_POINTS = frozenset(
-    "run run_gated finish remember walk first_unsound run_together mark_together run_rows deepest".split()
+    "run run_gated finish remember walk first_unsound pauses run_together mark_together run_rows deepest".split()
 )
 
 

@@ -137,6 +137,16 @@ class Market:
         return self.timeframe.milliseconds
 
     @cached_property
+    def has_pauses(self) -> bool:
+        """Whether the market was closed anywhere between two bars."""
+        if self.compiled:
+            from ffe_lab import walk
+            from ffe_lab.machine import compiled
+
+            return bool(compiled(walk)["pauses"](self.time[1:], self.time, self.longest_gap))
+        return bool((np.diff(self.time) > self.longest_gap).any())
+
+    @cached_property
     def days(self) -> Candles | None:
         """Daily bars that end where the asset's days do; ``None`` where none can be made of these bars."""
         return self._longer(Timeframe.D1, self.longer_frames[0])

@@ -213,7 +213,8 @@ def config_of(setup: Setup, market: Market, instrument: Instrument) -> Floats:
     made[loop.STEP] = float(instrument.quantity_increment)
     made[loop.SMALLEST] = float(instrument.minimum_notional)
     made[loop.PRICE_STEP] = float(instrument.price_increment)
-    made[loop.LONGEST_GAP] = market.longest_gap
+    # Where no two bars lie further apart, no order needs to look at the time.
+    made[loop.LONGEST_GAP] = market.longest_gap if market.has_pauses else loop.ENDLESS
     made[loop.IMPACT] = costs.impact
     made[loop.DRIFT] = DRIFT if setup.gate else 0.0
     return made

@@ -60,6 +60,14 @@ def _later_bars(time: Floats, before: Floats) -> int:
     return later
 
 
+def pauses(time: Floats, before: Floats, longest: float) -> int:
+    """How many steps from a time to the next one are longer; ``before`` has one more value, which is not read."""
+    found = 0
+    for i in range(len(time)):
+        found += time[i] - before[i] > longest
+    return found
+
+
 def _is_sound(open_: float, high: float, low: float, close: float, volume: float) -> bool:
     # Written so that what is no number is never found sound. Each on its own first: that has no way out either.
     positive, finite, traded, counted = low > 0.0, high < _ENDLESS, volume >= 0.0, volume < _ENDLESS

@@ -149,3 +149,10 @@ def test_a_session_follows_the_one_before_it_over_a_long_week_end() -> None:
     flat = {name: [100.0] * 3 for name in ("open", "high", "low", "close")}
     candles = candles_of(pd.DataFrame(flat, index=index), asset=GOOG, timeframe="1d")
     assert Market(candles).longest_gap >= candles.time[2] - candles.time[1]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_market_knows_whether_it_ever_paused(walk: Walk, compiled: bool) -> None:
+    frame = walk(300, freq="h")
+    for bars, paused in ((frame, False), (frame.drop(frame.index[57]), True), (frame.iloc[:1], False)):
+        assert Market(candles_of(bars, timeframe="1h"), compiled=compiled).has_pauses is paused
