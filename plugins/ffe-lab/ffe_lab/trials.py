@@ -28,6 +28,8 @@ _TRIALS_OF_A_LINE = 10_000
 _DIGEST = re.compile(r"[0-9a-f]{16}")
 
 type Sharpes = Mapping[str, float | None]
+type Trials = dict[str, float | None]
+type Line = tuple[Span, Trials]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +86,15 @@ class TrialLedger:
         """
         if not all(_DIGEST.fullmatch(digest) for digest in sharpes):
             raise ValueError("a trial is named by digest_of(configuration)")
-        with self._alone(asset) as path:
-            known = list(_lines(path))
-            same = {digest: value for line, trials in known if line == span for digest, value in trials.items()}
-            fresh = {digest: _number(value) for digest, value in sharpes.items()}
-            fresh = {
-                digest: value for digest, value in fresh.items() if digest not in same or _differs(same[digest], value)
-            }
-            _append(path, span, fresh)
+        path = self._path(asset)
+        known = list(_lines(path))
+        fresh = _fresh(known, span, sharpes)
+        # Where nothing is to be written nobody has to be locked out, which saves the import of what locks.
+        if fresh:
+            with self._alone(path):
+                known = list(_lines(path))
+                fresh = _fresh(known, span, sharpes)
+                _append(path, span, fresh)
         return _tried([*known, (span, fresh)], span, pinned)
 
     def tried(self, asset: str, span: Span, *, pinned: int | None = None) -> Tried | None:
@@ -104,14 +107,13 @@ class TrialLedger:
         return self.folder / f"{asset if plain else hashlib.sha256(asset.encode()).hexdigest()[:32]}.jsonl"
 
     @contextmanager
-    def _alone(self, asset: str) -> Iterator[Path]:
+    def _alone(self, path: Path) -> Iterator[None]:
         from filelock import FileLock, Timeout
 
-        path = self._path(asset)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with FileLock(path.with_suffix(".lock"), timeout=PATIENCE, mode=0o600):
-                yield path
+                yield
         except Timeout as error:
             raise StoreError(f"another process keeps {path} locked", hint="try again when it has ended") from error
         except OSError as error:
@@ -120,8 +122,15 @@ class TrialLedger:
             ) from error
 
 
-def _tried(known: list[tuple[Span, dict[str, float | None]]], span: Span, pinned: int | None) -> Tried:
-    found: dict[str, float | None] = {}
+def _fresh(known: list[Line], span: Span, sharpes: Sharpes) -> Trials:
+    """What of ``sharpes`` is to be written: what the lines of this span do not say already."""
+    same = {digest: value for line, trials in known if line == span for digest, value in trials.items()}
+    numbers = {digest: _number(value) for digest, value in sharpes.items()}
+    return {digest: value for digest, value in numbers.items() if digest not in same or _differs(same[digest], value)}
+
+
+def _tried(known: list[Line], span: Span, pinned: int | None) -> Tried:
+    found: Trials = {}
     for line, trials in known:
         if line.overlaps(span):
             found.update(
@@ -131,7 +140,7 @@ def _tried(known: list[tuple[Span, dict[str, float | None]]], span: Span, pinned
     return Tried(pinned if pinned is not None else len(found), variance(sharpes) if len(sharpes) > 1 else None)
 
 
-def _lines(path: Path) -> Iterator[tuple[Span, dict[str, float | None]]]:
+def _lines(path: Path) -> Iterator[Line]:
     """Every whole line; one that a crash or a full disk left torn is passed over."""
     try:
         with path.open("rb") as file:
@@ -144,7 +153,7 @@ def _lines(path: Path) -> Iterator[tuple[Span, dict[str, float | None]]]:
         raise StoreError(f"{path} cannot be read: {error.strerror}", hint="check its owner and mode") from error
 
 
-def _read(line: bytes) -> tuple[Span, dict[str, float | None]] | None:
+def _read(line: bytes) -> Line | None:
     try:
         entry = json.loads(line)
         span = Span(int(entry["start"]), int(entry["end"]))
@@ -153,7 +162,7 @@ def _read(line: bytes) -> tuple[Span, dict[str, float | None]] | None:
         return None
 
 
-def _append(path: Path, span: Span, trials: dict[str, float | None]) -> None:
+def _append(path: Path, span: Span, trials: Trials) -> None:
     listed = list(trials.items())
     lines = [
         json.dumps({"start": span.start, "end": span.end, "trials": listed[begin : begin + _TRIALS_OF_A_LINE]})

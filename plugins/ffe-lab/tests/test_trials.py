@@ -139,10 +139,22 @@ for index in range(40):
         json.loads(line)
 
 
-def test_a_ledger_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+def test_a_ledger_that_cannot_be_read_or_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "trials").write_text("a file where the folder should be")
-    with pytest.raises(StoreError, match="cannot be used"):
+    with pytest.raises(StoreError, match="cannot be read"):
         TrialLedger(tmp_path / "trials").record("BTCUSD", YEAR, dict.fromkeys(digests("one")))
+    (tmp_path / "others" / "BTCUSD.lock").mkdir(parents=True)
+    with pytest.raises(StoreError, match="cannot be used"):
+        TrialLedger(tmp_path / "others").record("BTCUSD", YEAR, dict.fromkeys(digests("one")))
+
+
+def test_what_is_known_is_counted_without_a_lock(ledger: TrialLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = digests("one", "two")
+    found = ledger.record("BTCUSD", YEAR, {one: 0.1, two: 0.3})
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    assert ledger.record("BTCUSD", YEAR, {one: 0.1}) == found
+    with pytest.raises(ImportError):
+        ledger.record("BTCUSD", YEAR, {one: 0.2})
 
 
 def test_portfolios_and_strange_names_have_files_of_their_own(ledger: TrialLedger) -> None:
