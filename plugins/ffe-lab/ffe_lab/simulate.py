@@ -17,6 +17,7 @@ from ffe_lab.court import Court
 from ffe_lab.gate import Calls, Gate, Judged
 from ffe_lab.machine import compiled, interpreted
 from ffe_lab.market import Market
+from ffe_lab.spans import ENDLESS
 from ffe_lab.spans_of_lists import Signals
 from ffe_lab.stops import stop_fractions
 from ffe_lab.trades import Floats, Trades
@@ -214,7 +215,7 @@ def config_of(setup: Setup, market: Market, instrument: Instrument) -> Floats:
     made[loop.SMALLEST] = float(instrument.minimum_notional)
     made[loop.PRICE_STEP] = float(instrument.price_increment)
     # Where no two bars lie further apart, no order needs to look at the time.
-    made[loop.LONGEST_GAP] = market.longest_gap if market.has_pauses else loop.ENDLESS
+    made[loop.LONGEST_GAP] = market.longest_gap if market.has_pauses else ENDLESS
     made[loop.IMPACT] = costs.impact
     made[loop.DRIFT] = DRIFT if setup.gate else 0.0
     return made
