@@ -6,8 +6,9 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ffe_core.domain.text import clean
@@ -15,7 +16,7 @@ from ffe_core.domain.text import clean
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Plain", "Printer", "clean", "foreign", "jsonable", "line_on_stderr", "owned_stdout", "to_json"]
+__all__ = ["Printer", "Written", "clean", "foreign", "jsonable", "line_on_stderr", "owned_stdout", "to_json"]
 
 _UNSAFE_IN_JSON = "[\x7f-\x9f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]"
 
@@ -32,23 +33,39 @@ def foreign(text: object, *, lines: bool = False) -> str:
     return escape(f"{kept} " if kept.endswith("\\") else kept)
 
 
-class Plain(list[Any]):
-    """A long list of which every part is of JSON's own types already, and every float finite: none is looked at."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A part of the run's object that is JSON text already, in ASCII, because it is long; it is not looked at.
+
+    It may be the object itself, or stand in it, or in an object that stands in it.
+    """
+
+    text: str
 
 
 def to_json(data: object, *, ascii_only: bool = False) -> str:
     """One line of JSON. Decimals become strings, instants ISO 8601 with ``Z``, enums their values, NaN null.
 
     ``ascii_only`` escapes every other character, for a terminal of another encoding than UTF-8. Raises ``TypeError``
-    for a value that has no agreed spelling.
+    for a value that has no agreed spelling, and for ``Written`` elsewhere than it may be.
     """
     import json
 
-    text = json.dumps(jsonable(data), ensure_ascii=ascii_only, allow_nan=False)
+    encode = json.JSONEncoder(ensure_ascii=ascii_only, allow_nan=False).encode
+    text = _joined(jsonable(data), encode)
     # Outside of strings these cannot occur, and inside they would be orders to the terminal.
     if text.isascii() and "\x7f" not in text:
         return text
     return re.sub(_UNSAFE_IN_JSON, lambda match: json.dumps(match[0])[1:-1], text)
+
+
+def _joined(value: Any, encode: Callable[[Any], str], levels: int = 2) -> str:
+    if type(value) is Written:
+        return value.text
+    if type(value) is dict and levels:
+        items = [f"{encode(key)}: {_joined(item, encode, levels - 1)}" for key, item in value.items()]
+        return f"{{{', '.join(items)}}}"
+    return encode(value)
 
 
 def jsonable(value: Any) -> Any:
@@ -63,7 +80,7 @@ def jsonable(value: Any) -> Any:
             key if type(key) is str else str(jsonable(key)): item if type(item) is str else jsonable(item)
             for key, item in value.items()
         }
-    if type(value) is Plain:
+    if type(value) is Written:
         return value
     if isinstance(value, list | tuple):
         return [jsonable(item) for item in value]

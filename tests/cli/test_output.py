@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ffe_core.cli.output import Plain, clean, foreign, to_json
+from ffe_core.cli.output import Written, clean, foreign, to_json
 
 
 class Side(StrEnum):
@@ -95,12 +96,18 @@ def test_json_is_standard_and_holds_no_control_character(value: object) -> None:
         assert not ascii_only or line.isascii()
 
 
-def test_a_plain_list_is_printed_as_any_other_is() -> None:
-    rows = [{"time": "2023-06-01T00:00:00Z", "value": 0.1}, {"time": "\x7f\u2028Zürich", "value": None}]
+@pytest.mark.parametrize(
+    "around", [lambda part: part, lambda part: {"a": part}, lambda part: {"a": {"b": part, "c": 1}}]
+)
+def test_what_is_written_already_is_printed_as_it_is(around: Callable[[object], object]) -> None:
+    rows = [{"time": "2023-06-01T00:00:00Z", "value": 0.1}]
     for ascii_only in (False, True):
-        assert to_json({"a": Plain(rows)}, ascii_only=ascii_only) == to_json({"a": rows}, ascii_only=ascii_only)
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        to_json(Plain([float("nan")]))
+        assert to_json(around(Written(json.dumps(rows))), ascii_only=ascii_only) == to_json(around(rows))
+
+
+def test_what_is_written_deeper_in_the_object_is_refused() -> None:
+    with pytest.raises(TypeError, match="Written"):
+        to_json([Written("[]")])
 
 
 @given(st.text())

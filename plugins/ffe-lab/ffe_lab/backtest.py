@@ -107,6 +107,12 @@ class Backtest:
 
     def data(self, *, full: bool = True) -> dict[str, Any]:
         """What ``ffe backtest --json`` prints; with ``full`` intervals, baselines and other costs, which take time."""
+        times = isos(self.closes)
+        points = [{"time": at, "value": value} for at, value in zip(times, self.equity.tolist(), strict=True)]
+        return self.told(points, full=full)
+
+    def told(self, equity: object, *, full: bool = True) -> dict[str, Any]:
+        """``data`` with ``equity`` in the place of its points."""
         market, first = self.market, self.market.first
         made: dict[str, Any] = {
             "asset_pair": market.asset.symbol,
@@ -127,13 +133,20 @@ class Backtest:
             made["intervals"] = {one.name: pair(getattr(found, one.name)) for one in fields(found)}
             made["baselines"] = self.baselines()
         made["trades"] = self.trade_rows()
-        made["equity"] = [
-            {"time": at, "value": value} for at, value in zip(isos(self.closes), self.equity.tolist(), strict=True)
-        ]
+        made["equity"] = equity
         made["refused"] = self.refusals()
         if full:
             made["cost_sensitivity"] = self.cost_sensitivity()
         return made | self.of_models()
+
+    def points_text(self) -> str:
+        """``data()["equity"]`` as JSON has it, for a third of what a dictionary for every point costs.
+
+        Every float is finite: ``measure`` has looked.
+        """
+        columns = zip(isos(self.closes), float_texts(self.equity), strict=True)
+        points = ", ".join([f'{{"time": "{at}", "value": {value}}}' for at, value in columns])
+        return f"[{points}]"
 
     def of_models(self) -> dict[str, Any]:
         """``ai`` and ``hindsight`` where models were asked, else nothing."""
@@ -321,15 +334,15 @@ def usual_lab() -> Lab:
 def trade_rows_of(trades: Trades, opens: Indices) -> list[dict[str, Any]]:
     """Trades as JSON has them; ``opens`` are those of the traded bars."""
     columns = zip(
-        trades.side.tolist(), opens[trades.entry].tolist(), opens[trades.exit].tolist(),
+        trades.side.tolist(), isos(opens[trades.entry]), isos(opens[trades.exit]),
         trades.entry_price.tolist(), trades.exit_price.tolist(), trades.quantity.tolist(), trades.fees.tolist(),
         trades.pnl.tolist(), trades.pnl_fraction.tolist(), trades.reason.tolist(), strict=True,
     )  # fmt: skip
     return [
         {
             "side": "long" if side > 0 else "short",
-            "entry_time": iso(from_ms(entered)),
-            "exit_time": iso(from_ms(left)),
+            "entry_time": entered,
+            "exit_time": left,
             "entry_price": money(entry),
             "exit_price": money(exit_),
             "quantity": money(quantity),
@@ -356,10 +369,26 @@ def configuration(made: Backtest) -> str:
 
 def isos(times: Indices) -> list[str]:
     """``iso`` of whole seconds in epoch milliseconds, all at once; of other instants one by one."""
-    if (times % 1000).any():
+    if not len(times) or (times % 1000).any():
         return [iso(from_ms(at)) for at in times.tolist()]
-    texts: list[str] = np.datetime_as_string((times // 1000).view("M8[s]"), timezone="UTC").tolist()
-    return texts
+    days = times // 86_400_000
+    first, last = int(days.min()), int(days.max())
+    clocks, clock_of = np.unique(times - days * 86_400_000, return_inverse=True)
+    # Bars begin at few times of few days: each is spelled once, and put together.
+    texts = np.empty(len(times), [("day", "U10"), ("clock", "U10")])
+    texts["day"] = np.arange(first, last + 1).astype("M8[D]").astype("U10")[days - first]
+    texts["clock"] = np.array([iso(from_ms(clock))[10:] for clock in clocks.tolist()])[clock_of]
+    whole: list[str] = texts.view("U20").tolist()
+    return whole
+
+
+def float_texts(values: Floats) -> list[str]:
+    """``repr`` of each; of the same number in a row, as of an account without a position, only once."""
+    bits = values.view(np.int64)
+    new = np.flatnonzero(np.diff(bits, prepend=~bits[:1]))
+    texts = np.array([repr(value) for value in values[new].tolist()], object)
+    repeated: list[str] = texts.repeat(np.diff(new, append=len(values))).tolist()
+    return repeated
 
 
 def money(value: float) -> str:

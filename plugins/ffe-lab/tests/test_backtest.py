@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from ffe_lab.backtest import Backtest, backtest
+from ffe_lab.backtest import Backtest, backtest, float_texts, isos
 from ffe_lab.lab import Lab
 from ffe_lab.trades import EXIT_REASONS
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ffe_core import NoData, UsageError
+from ffe_core import NoData, UsageError, from_ms
 from ffe_core.cli import main
+from ffe_core.domain.clock import iso
 
 type Walk = Callable[..., pd.DataFrame]
 type Ffe = Callable[..., dict[str, Any]]
@@ -299,3 +302,33 @@ def test_backtesting_py_makes_the_same_trades(
 def test_arguments_that_mean_nothing_are_refused(walk: Walk, lab: Lab, wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         backtest(walk(100), "sma_cross", asset="BTCUSD", lab=lab, **wrong)
+
+
+# texts
+
+
+@given(st.lists(st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)).map(lambda at: at.replace(tzinfo=UTC))))
+def test_times_are_spelled_together_as_one_by_one(instants: list[datetime]) -> None:
+    for unit in (1, 1000, 86_400_000):
+        times = np.array([int(at.timestamp() * 1000) // unit * unit for at in instants], np.int64)
+        assert isos(times) == [iso(from_ms(at)) for at in times.tolist()]
+
+
+@given(st.lists(st.sampled_from([0.0, -0.0, 10_000.0, 0.1 + 0.2, 1e16, 1e-5, 5e-324, float("inf")])))
+def test_numbers_are_spelled_together_as_one_by_one(values: list[float]) -> None:
+    assert float_texts(np.array(values, np.float64)) == [repr(value) for value in values]
+
+
+def test_points_are_printed_as_the_objects_that_a_notebook_gets(lab: Lab, walk: Walk) -> None:
+    made = backtest(walk(300), "sma_cross", asset="BTCUSD", lab=lab, params={"fast": 3, "slow": 9})
+    points = made.data(full=False)["equity"]
+    assert len(points) == 300 and made.points_text() == json.dumps(points)
+    assert made.told("points", full=False) == {**made.data(full=False), "equity": "points"}
+
+
+def test_what_is_printed_is_what_a_file_gets(run: Callable[..., tuple[int, Any, str]], folder: Path) -> None:
+    line = ("backtest", "BTCUSD", "--provider", "sma_cross", "--fast", "--json")
+    alone = run(*line)[1]
+    code, printed, _ = run(*line, "--output-file", str(folder / "made.json"))
+    assert code == 0 and printed == alone
+    assert json.loads((folder / "made.json").read_text()) == printed["data"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ffe_core.cli.output import Plain
+from ffe_core.cli.output import Written
 from ffe_core.cli.session import Session, command
 from ffe_lab.commands.models import model_options, with_models
 from ffe_lab.commands.options import (
@@ -72,14 +72,15 @@ def backtest(
     with with_models(session, lab, options) as asking:
         made = run(asking, market, provider, setup, params=params)
     made = with_trials(made, options["trials"])
-    data = made.data(full=not options["fast"])
+    full, alone = not options["fast"], session.json and page is None and output_file is None
+    data = made.told(Written(made.points_text()), full=full) if alone else made.data(full=full)
     for line in (*market.candles.remarks, *remarks_on_models(data)):
         session.warn(line)
     if page is not None:
         write(page, report_of(made, data))
     if output_file is not None:
         write_json(output_file, data)
-    session.emit({**data, "equity": Plain(data["equity"])}, lambda console: _show(data, console, page))
+    session.emit(data, lambda console: _show(data, console, page))
 
 
 def remarks_on_models(data: dict[str, Any]) -> list[str]:
