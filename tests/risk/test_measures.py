@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ffe_core.builtin.gate.measures import exposures, paired, pearson, scenarios, value_at_risk
+from ffe_core.builtin.gate.measures import exposures, moves_since, scenarios, tie, value_at_risk
 from ffe_core.domain.assets import Asset
 from tests.risk.builders import account, held
 
@@ -50,17 +50,26 @@ def test_scenarios_are_signed_weights_on_the_days_that_all_have():
     assert scenarios({}, returns) == []
 
 
+def days(values, first=1):
+    return tuple((f"2024-03-{first + at:02}", value) for at, value in enumerate(values))
+
+
+def correlation(x, y):
+    return tie(moves_since(days(x), ""), moves_since(days(y), ""))
+
+
 def test_correlation_of_a_series_with_itself_and_with_its_mirror():
     rng = random.Random(1)
     series = [rng.gauss(0, 0.02) for _ in range(20)]
-    assert pearson([(value, value) for value in series]) == 1.0
-    assert pearson([(value, -3 * value) for value in series]) == -1.0
+    assert correlation(series, series) == (True, 1.0)
+    assert correlation(series, [-3 * value for value in series]) == (True, -1.0)
 
 
 def test_nine_points_and_a_flat_series_have_no_correlation():
-    assert pearson([(float(n), float(n)) for n in range(9)]) is None
-    assert pearson([(float(n), float(n)) for n in range(10)]) == 1.0
-    assert pearson([(float(n), 0.1) for n in range(30)]) is None
+    assert correlation(range(9), range(9)) == (False, None)
+    assert correlation(range(10), range(10)) == (True, 1.0)
+    assert correlation(range(30), [0.1] * 30) == (True, None)
+    assert correlation((), ()) == (False, None)
 
 
 @given(st.integers(0, 10_000), st.integers(10, 60))
@@ -68,7 +77,7 @@ def test_correlation_is_that_of_numpy(seed, count):
     rng = random.Random(seed)
     x = [rng.gauss(0, 0.02) for _ in range(count)]
     y = [0.6 * value + rng.gauss(0, 0.02) for value in x]
-    assert pearson(list(zip(x, y, strict=True))) == pytest.approx(np.corrcoef(x, y)[0, 1], abs=0.00051)
+    assert correlation(x, y)[1] == pytest.approx(np.corrcoef(x, y)[0, 1], abs=0.00051)
 
 
 @given(st.lists(st.floats(-0.5, 0.5), min_size=30, max_size=90), st.sampled_from(["0.9", "0.95", "0.99"]))
@@ -81,10 +90,15 @@ def test_var_is_an_order_statistic_that_numpy_sorts_alike(returns, confidence):
     assert cvar == pytest.approx(max(0.0, -float(np.mean(ordered[: index + 1]))), abs=1e-12)
 
 
-def test_pairs_are_the_days_of_both_inside_the_window():
-    one = (("2024-02-01", 0.5), ("2024-03-01", 0.1), ("2024-03-02", 0.2))
-    other = (("2024-02-01", 0.5), ("2024-03-02", 0.3), ("2024-03-03", 0.4))
-    assert paired(one, other, "2024-02-15") == [(0.2, 0.3)]
+@given(st.integers(0, 10_000), st.integers(0, 12), st.integers(0, 12))
+def test_correlation_is_of_the_days_of_both_inside_the_window(seed, early, late):
+    rng = random.Random(seed)
+    x, y = ([rng.gauss(0, 0.02) for _ in range(40)] for _ in range(2))
+    found = tie(
+        moves_since(days(x[early:], 1 + early), days(x)[5][0]), moves_since(days(y[: 40 - late]), days(y)[5][0])
+    )
+    both = slice(max(early, 5), 40 - late)
+    assert found == (True, pytest.approx(np.corrcoef(x[both], y[both])[0, 1], abs=0.00051))
 
 
 def test_exposure_is_signed_and_in_account_currency():

@@ -15,14 +15,12 @@ from itertools import combinations
 from ffe_core import Portfolio, Proposal, RiskContext, Ruling
 from ffe_core.builtin.gate.entry import clamped, exact, not_applicable, passed, percent, unavailable, vetoed
 from ffe_core.builtin.gate.measures import (
-    LEAST_POINTS,
     LEAST_SCENARIOS,
     ZERO,
-    Returns,
     exposures,
-    paired,
-    pearson,
+    moves_since,
     scenarios,
+    tie,
     value_at_risk,
 )
 
@@ -70,11 +68,12 @@ def correlation(proposal: Proposal, context: RiskContext) -> Ruling:
     most = int(context.settings["max_correlated_assets"])
     threshold = float(context.settings["correlation_threshold"])
     groups = _venues(book.after)
-    found = {pair: _tie(*pair, returns, since) for pair in combinations(sorted(book.values), 2)}
+    moves = {symbol: moves_since(returns.get(symbol, ()), since) for symbol in sorted(book.values)}
+    found = {(one, other): tie(moves[one], moves[other]) for one, other in combinations(moves, 2)}
     inputs = {"correlations": {f"{one} {other}": rho for (one, other), (_, rho) in found.items() if rho is not None}}
     unmeasured: set[str] = set()
     for venue, symbols in sorted(groups.items()):
-        within = {pair: tie for pair, tie in found.items() if symbols.issuperset(pair)}
+        within = {pair: known for pair, known in found.items() if symbols.issuperset(pair)}
         tied = {
             symbol for pair, (_, rho) in within.items() if rho is not None and abs(rho) >= threshold for symbol in pair
         }
@@ -96,15 +95,11 @@ def _venues(after: Portfolio) -> dict[str, set[str]]:
     return found
 
 
-def _tie(one: str, other: str, returns: Mapping[str, Returns], since: str) -> tuple[bool, float | None]:
-    """Whether there are points enough to tell, and the correlation; none for a series that never moves."""
-    pairs = paired(returns.get(one, ()), returns.get(other, ()), since)
-    return len(pairs) >= LEAST_POINTS, pearson(pairs)
-
-
 def _across(
     found: Mapping[tuple[str, str], tuple[bool, float | None]], groups: Mapping[str, set[str]]
 ) -> Iterator[str]:
+    if len(groups) < 2:
+        return
     for (one, other), (_, rho) in found.items():
         apart = not any({one, other} <= symbols for symbols in groups.values())
         if apart and rho is not None and abs(rho) > CROSS_VENUE:

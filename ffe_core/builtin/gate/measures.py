@@ -7,8 +7,12 @@ Returns are simple and daily, ``(day, return)`` with the day as ``2024-03-06``, 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
+from operator import itemgetter, mul
+from typing import NamedTuple
 
 from ffe_core import Portfolio
 
@@ -61,25 +65,55 @@ def scenarios(weights: Mapping[str, float], returns: Mapping[str, Returns]) -> l
         ((symbol, weight),) = weights.items()
         return [weight * value for _, value in sorted(returns[symbol])]
     series = {symbol: dict(returns[symbol]) for symbol in weights}
-    days = set.intersection(*(set(held) for held in series.values())) if series else set()
-    return [math.fsum(weights[symbol] * series[symbol][day] for symbol in weights) for day in sorted(days)]
+    days = sorted(set.intersection(*map(set, series.values()))) if series else []
+    columns = [[weights[symbol] * held[day] for day in days] for symbol, held in series.items()]
+    return list(map(math.fsum, zip(*columns, strict=True)))
 
 
-def paired(one: Returns, other: Returns, since: str) -> list[tuple[float, float]]:
-    """The two returns of each day from ``since`` on that both series have."""
-    second = dict(other)
-    return [(value, second[day]) for day, value in one if day >= since and day in second]
+class Moves(NamedTuple):
+    """One series of returns as correlations are made of it; what does not hang on the other series is made once."""
+
+    days: tuple[str, ...]
+    values: tuple[float, ...]
+    #: from the mean
+    deviations: tuple[float, ...]
+    #: of the deviations, summed up
+    squares: float
+    still: bool
 
 
-def pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Pearson's correlation, in [-1, 1] to three decimals; ``None`` under ten pairs or where one side never moves."""
-    count = len(pairs)
-    if count < LEAST_POINTS:
-        return None
-    mean_x, mean_y = (math.fsum(pair[side] for pair in pairs) / count for side in (0, 1))
-    xx = math.fsum((x - mean_x) ** 2 for x, _ in pairs)
-    yy = math.fsum((y - mean_y) ** 2 for _, y in pairs)
-    xy = math.fsum((x - mean_x) * (y - mean_y) for x, y in pairs)
-    if any(min(pair[side] for pair in pairs) == max(pair[side] for pair in pairs) for side in (0, 1)) or not xx * yy:
-        return None
-    return round(min(1.0, max(-1.0, xy / math.sqrt(xx) / math.sqrt(yy))), 3)
+def moves_since(returns: Returns, since: str) -> Moves:
+    """Those of ``since`` and later."""
+    return _moves(tuple(returns[bisect_left(returns, since, key=itemgetter(0)) :]))
+
+
+# For a day they are the same for all who ask.
+@lru_cache(maxsize=256)
+def _moves(returns: tuple[tuple[str, float], ...]) -> Moves:
+    if not returns:
+        return Moves((), (), (), 0.0, still=True)
+    days, values = zip(*returns, strict=True)
+    mean = math.fsum(values) / len(values)
+    deviations = tuple([value - mean for value in values])
+    squares = math.fsum([deviation**2 for deviation in deviations])
+    return Moves(days, values, deviations, squares, min(values) == max(values))
+
+
+def tie(one: Moves, other: Moves) -> tuple[bool, float | None]:
+    """Whether there are points enough to tell, and Pearson's correlation of the days that both series have.
+
+    In [-1, 1] to three decimals; ``None`` under ten points or where one side never moves.
+    """
+    if one.days != other.days:
+        one, other = _common(one, other), _common(other, one)
+    if len(one.days) < LEAST_POINTS:
+        return False, None
+    if one.still or other.still or not one.squares * other.squares:
+        return True, None
+    both = math.fsum(map(mul, one.deviations, other.deviations))
+    return True, round(min(1.0, max(-1.0, both / math.sqrt(one.squares) / math.sqrt(other.squares))), 3)
+
+
+def _common(one: Moves, other: Moves) -> Moves:
+    days = set(other.days)
+    return _moves(tuple([(day, value) for day, value in zip(one.days, one.values, strict=True) if day in days]))
