@@ -39,8 +39,9 @@ PLAIN = Settings(plugins=PluginsSettings(enabled=[]))
 
 @pytest.fixture
 def waiting(site: Site, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The module of a built-in plugin with a source, which no other test has imported."""
+    """The module of a built-in plugin with a source, not imported yet."""
     module = site.install("own", SOUND, module="ffe_own_waiting", group="nobody.looks")
+    monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(BUILTINS, "own", Builtin(module, "source", settings=False))
     return module
 
