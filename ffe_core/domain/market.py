@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     type Column = memoryview[float]
 
 COLUMNS = ("open", "high", "low", "close", "volume")
+#: bars from which a look at all of them at once is worth the import
+WORTH_NUMPY = 5_000
 
 
 def column(values: Iterable[float]) -> Column:
@@ -35,6 +37,23 @@ def column(values: Iterable[float]) -> Column:
 def stamps(values: Iterable[int]) -> Stamps:
     """A read-only contiguous int64 buffer of epoch milliseconds."""
     return memoryview(values if isinstance(values, array) else array("q", values)).toreadonly()
+
+
+def _increases(times: Stamps) -> bool:
+    if len(times) < WORTH_NUMPY:
+        return all(map(operator.lt, times, times[1:]))
+    import numpy as np
+
+    return bool((np.diff(np.frombuffer(times, np.int64)) > 0).all())
+
+
+def _is_finite(values: Column) -> bool:
+    if len(values) < WORTH_NUMPY:
+        # No sum is finite with a value in it that is not; one that is too large says nothing.
+        return math.isfinite(sum(values)) or all(map(math.isfinite, values))
+    import numpy as np
+
+    return bool(np.isfinite(np.frombuffer(values)).all())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,12 +128,11 @@ class Candles:
         where = f"{self.source} {self.asset} {self.timeframe}"
         if any(len(getattr(self, name)) != len(self.time) for name in COLUMNS):
             raise ValueError(f"{where}: columns differ in length")
-        if not all(map(operator.lt, self.time, self.time[1:])):
+        if not _increases(self.time):
             raise ValueError(f"{where}: stamps are not strictly increasing")
         for name in COLUMNS:
             values = getattr(self, name)
-            # No sum is finite with a value in it that is not; one that is too large says nothing.
-            if not math.isfinite(sum(values)) and not all(map(math.isfinite, values)):
+            if not _is_finite(values):
                 raise ValueError(f"{where}: {name} has a value that is not finite")
         if self.coverage and len(self.coverage) != len(self.time):
             raise ValueError(f"{where}: coverage differs in length")

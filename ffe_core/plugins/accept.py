@@ -213,7 +213,10 @@ def accept_candles(value: object) -> Candles:
         coverage=_coverage(value.coverage),
         remarks=read.read(tuple[str, ...], value.remarks, " in remarks"),
     )
-    _check(made)
+    try:
+        made._check()
+    except ValueError as error:
+        raise BadAnswer(f"answered candles that cannot be: {error}") from error
     return made
 
 
@@ -235,31 +238,3 @@ def _coverage(values: object) -> tuple[float, ...]:
     if not isinstance(values, tuple) or not all(isinstance(item, float) and math.isfinite(item) for item in values):
         raise BadAnswer("answered candles whose coverage is not a tuple of numbers")
     return values
-
-
-MANY_BARS = 5_000
-
-
-def _check(candles: Candles) -> None:
-    if len(candles) >= MANY_BARS:
-        _check_columns(candles)
-        return
-    try:
-        candles._check()
-    except ValueError as error:
-        raise BadAnswer(f"answered candles that cannot be: {error}") from error
-
-
-def _check_columns(candles: Candles) -> None:
-    """The rules of ``Candles`` over whole columns: a million bars in milliseconds, for the price of NumPy's import."""
-    import numpy as np
-
-    if any(len(getattr(candles, name)) != len(candles) for name in COLUMNS):
-        raise BadAnswer("answered candles whose columns differ in length")
-    if candles.coverage and len(candles.coverage) != len(candles):
-        raise BadAnswer("answered candles whose coverage differs in length")
-    if not (np.diff(np.frombuffer(candles.time, dtype=np.int64)) > 0).all():
-        raise BadAnswer("answered candles whose stamps are not strictly increasing")
-    for name in COLUMNS:
-        if not np.isfinite(np.frombuffer(getattr(candles, name), dtype=np.float64)).all():
-            raise BadAnswer(f"answered candles whose {name} has a value that is not finite")
