@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from operator import itemgetter, mul
-from typing import NamedTuple
 
 from ffe_core import Portfolio
 
@@ -70,7 +70,8 @@ def scenarios(weights: Mapping[str, float], returns: Mapping[str, Returns]) -> l
     return list(map(math.fsum, zip(*columns, strict=True)))
 
 
-class Moves(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Moves:
     """One series of returns as correlations are made of it; what does not hang on the other series is made once."""
 
     days: tuple[str, ...]
@@ -87,7 +88,7 @@ def moves_since(returns: Returns, since: str) -> Moves:
     return _moves(tuple(returns[bisect_left(returns, since, key=itemgetter(0)) :]))
 
 
-# For a day they are the same for all who ask.
+# For a day these and their ties are the same for all who ask; what is made once is one object, and known as such.
 @lru_cache(maxsize=256)
 def _moves(returns: tuple[tuple[str, float], ...]) -> Moves:
     if not returns:
@@ -99,6 +100,7 @@ def _moves(returns: tuple[tuple[str, float], ...]) -> Moves:
     return Moves(days, values, deviations, squares, min(values) == max(values))
 
 
+@lru_cache(maxsize=1024)
 def tie(one: Moves, other: Moves) -> tuple[bool, float | None]:
     """Whether there are points enough to tell, and Pearson's correlation of the days that both series have.
 
