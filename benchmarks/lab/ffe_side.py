@@ -79,9 +79,10 @@ def rsi_macd(path: str) -> Any:
     return backtest(frame(path), RsiMacd(), compiled=True, **BARE)
 
 
-def together(path: str, count: int) -> Any:
-    """``count`` assets with one account; the account is all that they share."""
-    return portfolio({name: frame(path) for name in NAMES[:count]}, "sma_cross", compiled=True, gate=False)
+def together(paths: Sequence[str], gate: bool) -> Any:
+    """As many assets with one account; with the gate on they share the risk rules' eyes, too."""
+    frames = {name: frame(path) for name, path in zip(NAMES, paths, strict=False)}
+    return portfolio(frames, "sma_cross", compiled=True, gate=gate)
 
 
 def default(path: str, **settings: Any) -> Any:
