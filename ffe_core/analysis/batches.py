@@ -49,7 +49,7 @@ type Marks = MutableSequence[int]
 #: bars in a block; its working columns fit into a processor's second cache
 BLOCK = 1024
 #: working columns of a block
-SCRATCH = 6
+SCRATCH = 10
 #: bars after which every indicator of the standard set has its first value, and every window is full
 WARM = 64
 NO_DIRECTION = -1.0
@@ -220,46 +220,68 @@ def sma_blocks(values: Floats, period: int, scratch: Columns, out: Columns) -> N
 
 
 def mean_crossings(values: Floats, fast: int, slow: int, scratch: Columns, out: Marks) -> None:
-    """``crossings_batch`` of two moving averages, of which no more than a block is ever kept; ``fast`` below ``slow``.
+    """``crossings_batch`` of two moving averages, of which no more than two blocks are kept; ``fast`` below ``slow``.
 
     In ``sma_step`` a sum and what rounding took from it go on from their own last values; everything else is done for
-    four bars at once, and the two averages wait together. The first place of a column is the bar before the block.
+    four bars at once. The sums of a block are made beside the rests of the block before, so that all four wait
+    together. The first place of means and of sums is the bar before the block. ``scratch`` has ten columns.
     """
-    quick, quick_rests, quick_sums, late, late_rests, late_sums = (
-        scratch[0], scratch[1], scratch[2], scratch[3], scratch[4], scratch[5],
-    )  # fmt: skip
-    short, long, side, warm = SMA_START, SMA_START, 0, min(slow, len(values))
+    quick, late = scratch[0], scratch[1]
+    short, long, side, warm, most = SMA_START, SMA_START, 0, min(slow, len(values)), len(quick) - 1
     for i in range(warm):
         short, quick[0] = sma_step(short, i + 1, values, i, fast)
         long, late[0] = sma_step(long, i + 1, values, i, slow)
         side, out[i] = side_step(side, quick[0], late[0])
-    (quick_sums[0], quick_rest), (late_sums[0], late_rest) = short, long
-    for a in range(warm, len(values), len(quick) - 1):
-        b = min(a + len(quick) - 1, len(values))
-        now, marks, size = values[a:b], out[a:b], b - a
-        difference_block(now, values[a - fast : b], quick[1:], quick_rests)
-        difference_block(now, values[a - slow : b], late[1:], late_rests)
-        quick_sum, late_sum = quick_sums[0], late_sums[0]
-        for i in range(1, size + 1):
-            quick_sum += quick[i]
-            late_sum += late[i]
-            quick_sums[i], late_sums[i] = quick_sum, late_sum
+    (quick_sum, quick_rest), (late_sum, late_rest) = short, long
+    a, before = warm, 0
+    turn = 0
+    while a < len(values) or before > 0:
+        size = min(most, len(values) - a)
+        quick_sums, late_sums, quick_rests, late_rests = (
+            scratch[2 + turn], scratch[4 + turn], scratch[6 + turn], scratch[8 + turn],
+        )  # fmt: skip
+        old_quick_rests, old_late_rests = scratch[7 - turn], scratch[9 - turn]
+        now = values[a : a + size]
+        difference_block(now, values[a - fast : a + size], quick[1:], quick_rests)
+        difference_block(now, values[a - slow : a + size], late[1:], late_rests)
+        quick_sums[0], late_sums[0] = quick_sum, late_sum
+        for i in range(min(size, before)):
+            quick_sum += quick[i + 1]
+            late_sum += late[i + 1]
+            quick_rest += old_quick_rests[i]
+            late_rest += old_late_rests[i]
+            quick_sums[i + 1], late_sums[i + 1] = quick_sum, late_sum
+            old_quick_rests[i], old_late_rests[i] = quick_rest, late_rest
+        for i in range(before, size):
+            quick_sum += quick[i + 1]
+            late_sum += late[i + 1]
+            quick_sums[i + 1], late_sums[i + 1] = quick_sum, late_sum
+        for i in range(size, before):
+            quick_rest += old_quick_rests[i]
+            late_rest += old_late_rests[i]
+            old_quick_rests[i], old_late_rests[i] = quick_rest, late_rest
         lost_block(quick_sums[: size + 1], quick[1:], quick_rests)
         lost_block(late_sums[: size + 1], late[1:], late_rests)
+        mean_of_sum_block(scratch[3 - turn][1 : before + 1], old_quick_rests, fast, quick[1:])
+        mean_of_sum_block(scratch[5 - turn][1 : before + 1], old_late_rests, slow, late[1:])
+        side = marked_block(side, quick[: before + 1], late[: before + 1], out[a - before : a])
+        quick[0], late[0] = quick[before], late[before]
+        a, before, turn = a + size, size, 1 - turn
+
+
+def marked_block(side: int, first: Floats, second: Floats, out: Marks) -> int:
+    """Marks a block of crossings, whose columns begin one bar before it; the side on which ``first`` lies at its end.
+
+    ``side`` is where it lay at its beginning.
+    """
+    size = len(out)
+    neither = line_crossings(first[1:], first[:size], second[1:], second[:size], out)
+    if neither > 0 or not (first[0] > second[0] or first[0] < second[0]):
         for i in range(size):
-            quick_rest += quick_rests[i]
-            late_rest += late_rests[i]
-            quick_rests[i], late_rests[i] = quick_rest, late_rest
-        mean_of_sum_block(quick_sums[1 : size + 1], quick_rests, fast, quick[1:])
-        mean_of_sum_block(late_sums[1 : size + 1], late_rests, slow, late[1:])
-        neither = line_crossings(quick[1 : size + 1], quick[:size], late[1 : size + 1], late[:size], marks)
-        if neither > 0 or not (quick[0] > late[0] or quick[0] < late[0]):
-            for i in range(size):
-                side, marks[i] = side_step(side, quick[i + 1], late[i + 1])
-        else:
-            side = 1 if quick[size] > late[size] else -1
-        for column in (quick, quick_sums, late, late_sums):
-            column[0] = column[size]
+            side, out[i] = side_step(side, first[i + 1], second[i + 1])
+    elif size > 0:
+        side = 1 if first[size] > second[size] else -1
+    return side
 
 
 def lost_block(sums: Floats, changes: Floats, rests: Column) -> None:
@@ -475,5 +497,6 @@ BLOCKS = (
     lost_block,
     mean_of_sum_block,
     mean_crossings,
+    marked_block,
     standard_blocks,
 )
