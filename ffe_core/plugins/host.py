@@ -64,7 +64,7 @@ def load_plugins(
 ) -> Registry:
     """The registry of this run: built-in plugins, then the enabled ones in their order.
 
-    Unless ``at_once``, built-in plugins that no setting speaks of are imported when their kind of offer is asked for.
+    Unless ``at_once``, built-in plugins that no setting speaks of are imported when what they may offer is asked for.
 
     A plugin that fails is listed with its reason, told to ``on_problem``, and the others load. ``log`` makes a logger
     for a plugin's name. Raises ``SettingsError`` where a built-in's own section or ``plugins.isolation`` is wrong.
@@ -240,7 +240,9 @@ class Host:
         else:
             hooks = (KINDS[builtin.kind], *(["ffe_settings"] if builtin.settings else []))
             self.registry.plugins.append(replace(info, hooks=hooks))
-            self.registry.wait(builtin.kind, lambda: self._take_part(info, importlib.import_module(builtin.module)))
+            self.registry.wait(
+                builtin.kind, name, lambda: self._take_part(info, importlib.import_module(builtin.module))
+            )
 
     def _load_installed(self, plugin: Installed) -> None:
         if plugin.name in self.disabled:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from ffe_core.builtin import BUILTINS
 from ffe_core.domain.decisions import BriefRequest, Note
 from ffe_core.domain.market import Candles
 from ffe_core.errors import FfeError, PluginError, RequiredPluginFailed, UnknownName
@@ -92,23 +93,35 @@ class Registry:
     doors: list[Doors] = field(default_factory=list)
     store: SharedStore = field(default_factory=SharedStore)
     _offers: dict[str, dict[str, Offer[Any]]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
-    _waiting: dict[str, list[Callable[[], object]]] = field(default_factory=dict)
+    _waiting: dict[str, dict[str, Callable[[], object]]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def offers(self, kind: str) -> Mapping[str, Offer[Any]]:
         """By name; ``kind`` is one of ``KINDS``."""
         return MappingProxyType(self._of(kind))
 
-    def wait(self, kind: str, compose: Callable[[], object]) -> None:
-        """Calls ``compose``, which adds offers of ``kind``, before anybody sees one of that kind, or adds another."""
-        self._waiting.setdefault(kind, []).append(compose)
+    def wait(self, kind: str, plugin: str, compose: Callable[[], object]) -> None:
+        """Calls ``compose``, which adds a built-in plugin's offers, before they are missed or another's are added."""
+        self._waiting.setdefault(kind, {})[plugin] = compose
 
     def _of(self, kind: str) -> dict[str, Offer[Any]]:
         # The lock is held until all have come, or another thread would take what is there for everything.
         with self._lock:
-            for compose in self._waiting.pop(kind, ()):
-                compose()
+            if (waiting := self._waiting.pop(kind, None)) is not None:
+                for compose in waiting.values():
+                    compose()
+                places = list(BUILTINS)
+                ordered = sorted(self._offers[kind].items(), key=lambda offered: places.index(offered[1].plugin))
+                self._offers[kind] = dict(ordered)
         return self._offers[kind]
+
+    def _found(self, kind: str, name: str) -> Offer[Any] | None:
+        """One offer. A plugin of that very name is asked before the others have to come too."""
+        with self._lock:
+            compose = self._waiting.get(kind, {}).pop(name, None)
+            if compose is not None:
+                compose()
+        return self._offers[kind].get(name) or self._of(kind).get(name)
 
     @property
     def sources(self) -> Mapping[str, Offer[DataSource]]:
@@ -158,7 +171,7 @@ class Registry:
 
         Raises ``RequiredPluginFailed`` where the plugin that would have it failed, ``UnknownName`` where there is none.
         """
-        offer = self._of(kind).get(name)
+        offer = self._found(kind, name)
         if offer is not None:
             return offer.object
         reason = self._reason(KINDS[kind], name)
@@ -176,7 +189,7 @@ class Registry:
         """
         guarded = self.require(kind, name)
         own = {info.name for info in self.plugins if info.builtin}
-        return guarded.bare if self._of(kind)[name].plugin in own else guarded
+        return guarded.bare if self._offers[kind][name].plugin in own else guarded
 
     def strategies_by_name(self) -> dict[str, AggregationStrategy]:
         return {name: offer.object for name, offer in self.strategies.items()}
@@ -231,7 +244,7 @@ class Registry:
 
     def offer(self, kind: str, name: str, offer: Offer[Any]) -> None:
         """Adds an offer; a name that is taken stays with whom it belongs to."""
-        offers = self._of(kind)
+        offers = self._offers[kind] if offer.plugin in BUILTINS else self._of(kind)
         first = offers.get(name)
         if first is None:
             offers[name] = offer

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from ffe_core.builtin import BUILTINS
 from ffe_core.domain.assets import Asset, Timeframe
 from ffe_core.domain.codec import canonical_json
 from ffe_core.domain.decisions import BriefRequest, Outcome
@@ -76,8 +75,7 @@ WRONG_ANSWERS = {
 @pytest.fixture(autouse=True)
 def _nothing_else(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """No built-in plugins, and no look at the other distributions: hundreds of loads are to be quick."""
-    for name in list(BUILTINS):
-        monkeypatch.delitem(BUILTINS, name)
+    monkeypatch.setattr("ffe_core.plugins.host.BUILTINS", {})
     here = partial(importlib.metadata.distributions, path=[str(site.path)])
     monkeypatch.setattr(importlib.metadata, "distributions", here)
     monkeypatch.setattr("ffe_core.plugins.installed.lie_in_folders", lambda: False)

@@ -72,6 +72,8 @@ def test_a_builtin_is_imported_when_its_kind_is_asked_for(site: Site, waiting: s
     registry = load_plugins(PLAIN, clock=FixedClock(NOON), at_once=False)
     assert list(registry.providers)[:1] == ["local"]
     assert waiting not in sys.modules
+    assert registry.require("source", "files").name == "files"
+    assert waiting not in sys.modules
     assert list(registry.sources) == ["demo", "sample", "files", "sound"]
     assert waiting in sys.modules
 
