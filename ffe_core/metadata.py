@@ -19,10 +19,20 @@ class Declared(NamedTuple):
     folder: str
     entries: dict[str, str]
 
-    @property
-    def distribution(self) -> str:
-        """The package's name as it spells it."""
-        return _name_in(self.folder) or _stem(self.folder)
+    def fields(self) -> dict[str, list[str]]:
+        """What the package says of itself, by the fields' names in lower case: ``name`` as it spells it is among them.
+
+        Fields of one line, which name, version and requirements are.
+        """
+        said: dict[str, list[str]] = {}
+        text = _read(f"{self.folder}/METADATA") or _read(f"{self.folder}/PKG-INFO")
+        for line in text.decode("utf-8", "replace").splitlines():
+            if not line:
+                break
+            field, colon, value = line.partition(":")
+            if colon and not field[:1].isspace():
+                said.setdefault(field.lower(), []).append(value.strip())
+        return {"name": [_stem(self.folder)], **said}
 
 
 def declared(group: str) -> Iterator[Declared]:
@@ -93,13 +103,3 @@ def _entries(text: bytes, wanted: str) -> dict[str, str]:
                 return {}
             found[name.strip()] = value.strip()
     return found
-
-
-def _name_in(folder: str) -> str:
-    """The distribution's name as it spells it."""
-    for line in (_read(f"{folder}/METADATA") or _read(f"{folder}/PKG-INFO")).splitlines():
-        if line[:5].lower() == b"name:":
-            return line[5:].decode("utf-8", "replace").strip()
-        if not line:
-            break
-    return ""

@@ -25,8 +25,9 @@ def brought() -> dict[str, list[Brought]]:
         return {name: [Brought(one.value, owner(one)) for one in entries] for name, entries in installed().items()}
     found: dict[str, list[Brought]] = {}
     for package in declared(GROUP):
+        (distribution, *_) = package.fields()["name"]
         for name, value in package.entries.items():
-            found.setdefault(name, []).append(Brought(value, package.distribution))
+            found.setdefault(name, []).append(Brought(value, distribution))
     return found
 
 

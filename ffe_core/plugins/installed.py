@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ffe_core.metadata import declared, lie_in_folders
 
@@ -63,22 +62,34 @@ def installed() -> list[Installed]:
 
 
 def _installed() -> Iterator[Installed]:
+    if not lie_in_folders():
+        yield from _as_python_tells()
+        return
+    for package in declared(GROUP):
+        said = package.fields()
+        (name, *_), (version, *_) = said["name"], said.get("version", [""])
+        requires = said.get("requires-dist", [])
+        if package.folder.endswith(".egg-info"):
+            requires = importlib.metadata.PathDistribution(Path(package.folder)).requires or []
+        for entry, value in package.entries.items():
+            yield Installed(entry, importlib.metadata.EntryPoint(entry, value, GROUP), name, version, tuple(requires))
+
+
+def _as_python_tells() -> Iterator[Installed]:
+    """The same, wherever packages lie."""
     seen = set()
     for entry in _entry_points():
-        # One look: each of a distribution's name, version and requirements reads the whole file again.
-        about: Any = entry.dist.metadata if entry.dist is not None else {}
-        name, version = str(about.get("Name") or ""), str(about.get("Version") or "")
+        distribution = entry.dist
+        name = distribution.name if distribution is not None else ""
         if (entry.name, name) in seen:
             continue
         seen.add((entry.name, name))
-        requires = (about.get_all("Requires-Dist") or entry.dist.requires or ()) if entry.dist is not None else ()
-        yield Installed(entry.name, entry, name or "unknown", version, tuple(requires))
+        version = distribution.version if distribution is not None else ""
+        requires = tuple((distribution.requires if distribution is not None else None) or ())
+        yield Installed(entry.name, entry, str(name or "unknown"), str(version or ""), requires)
 
 
 def _entry_points() -> Iterable[importlib.metadata.EntryPoint]:
-    if lie_in_folders():
-        folders = [Path(package.folder) for package in declared(GROUP)]
-        return [entry for folder in folders for entry in _readable(importlib.metadata.PathDistribution(folder))]
     try:
         return importlib.metadata.entry_points(group=GROUP)
     except Exception:  # noqa: BLE001 - one unreadable distribution, which need not be a plugin: look at each alone

@@ -98,7 +98,7 @@ def _require_method(what: str, offered: object, promised: Callable[..., Any]) ->
         signature = inspect.signature(offered)
     except (ValueError, TypeError):  # written in C: nothing to compare with
         return
-    wanted = list(inspect.signature(promised).parameters.values())[1:]
+    wanted = _parameters(promised)
     accepted = signature.parameters
     takes_any = {parameter.kind for parameter in accepted.values()}
     for parameter in wanted:
@@ -115,6 +115,12 @@ def _require_method(what: str, offered: object, promised: Callable[..., Any]) ->
         )
     except TypeError as error:
         raise NotConforming(f"{what} cannot be called with ({_spelled(wanted)}): {error}") from None
+
+
+@cache
+def _parameters(promised: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Without ``self``; asked for every object of a kind."""
+    return list(inspect.signature(promised).parameters.values())[1:]
 
 
 def _spelled(parameters: list[inspect.Parameter]) -> str:

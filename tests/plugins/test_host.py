@@ -295,6 +295,29 @@ def test_the_distribution_of_every_entry_point_is_known(site: Site) -> None:
     assert (found.distribution, found.version) == ("ffe-sound", "3.0")
 
 
+def test_the_files_say_what_python_says_of_plugins(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.install("sound", SOUND, version="3.0", requires=["ffe-core>=0.1", 'numpy<3; python_version > "3"'])
+    (info,) = site.path.glob("ffe_sound-*.dist-info")
+    (info / "METADATA").write_text((info / "METADATA").read_text() + "\nName: in-the-description\n")
+    site.install("twin", "", module="ffe_twin_a", distribution="A.Twin")
+    site.install("twin", "", module="ffe_twin_b", distribution="b-twin")
+    old = site.path / "ffe_old.egg-info"
+    old.mkdir()
+    (old / "PKG-INFO").write_text("Metadata-Version: 1.0\nName: ffe-old\nVersion: 0.9\n")
+    (old / "entry_points.txt").write_text("[ffe.plugins]\nold = ffe_old:plugin [extra]\n")
+    (old / "requires.txt").write_text("ffe-core>=0.1\n")
+
+    def known() -> list[tuple[object, ...]]:
+        return [
+            (each.name, each.entry_point.value, each.distribution, each.version, each.requires) for each in installed()
+        ]
+
+    from_files = known()
+    monkeypatch.setattr("ffe_core.plugins.installed.lie_in_folders", lambda: False)
+    assert {"sound", "twin", "old"} <= {name for name, *_ in from_files}
+    assert from_files == known()
+
+
 def test_stevedore_alone_would_crash_on_two_modules_with_one_name(site: Site) -> None:
     from stevedore.named import NamedExtensionManager
 
