@@ -72,7 +72,8 @@ class Lines:
         # Zeros in place of the stamps leave nothing but numbers.
         numbers = self.characters.copy()
         sliding_window_view(numbers, size, writeable=True)[starts] = ord("0")
-        values = None if instants is None else _numbers(numbers.tobytes().replace(b"\n", b","), self.ends.size)
+        numbers[self.ends[:, -1]] = _COMMA
+        values = None if instants is None else _numbers(numbers.tobytes(), self.ends.size)
         if instants is None or values is None:
             return None
         columns = values.reshape(self.ends.shape).T
