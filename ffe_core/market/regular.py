@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: Below so many characters, the slow reading is as quick.
 WORTH_IT = 100_000
-#: shorter than what the csv module takes for a field
+#: of a line: shorter than what the csv module takes for a field
 _LONGEST = 100_000
 _STAMP = "0000-00-00T00:00:00"
 _ZONES = ("Z", "+00:00")
@@ -48,9 +48,11 @@ class Lines:
         bounds = characters == _COMMA
         bounds |= characters == _LINE_END
         ends = np.flatnonzero(bounds)
-        if not first or not len(ends) or len(ends) % len(header) or np.diff(ends, prepend=-1).max() > _LONGEST:
+        if not first or not len(ends) or len(ends) % len(header):
             return None
         ends = ends.reshape(-1, len(header))
+        if np.diff(ends[:, -1], prepend=-1).max() > _LONGEST:
+            return None
         after = characters[ends]
         regular = (after[:, -1] == _LINE_END).all() and (after[:, :-1] == _COMMA).all()
         return cls(header, characters, ends) if regular else None
