@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         _spare()
     try:
-        with _seldom_collected(), owned_stdout() as printer:
+        with _seldom_collected(for_good=argv is None), owned_stdout() as printer:
             session = Session(printer)
             # Known before parsing, because an error of parsing is an object too.
             session.json = "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
@@ -74,13 +74,15 @@ def _spare() -> None:
 
 
 @contextmanager
-def _seldom_collected() -> Iterator[None]:
+def _seldom_collected(*, for_good: bool) -> Iterator[None]:
+    """``for_good`` where the process ends with the run: the usual threshold would bring on the look that was spared."""
     often, *older = gc.get_threshold()
     gc.set_threshold(max(often, SELDOM) if often else 0, *older)
     try:
         yield
     finally:
-        gc.set_threshold(often, *older)
+        if not for_good:
+            gc.set_threshold(often, *older)
 
 
 def _run(arguments: list[str], session: Session) -> int:
