@@ -105,7 +105,7 @@ class Gate:
         on = court.risk["rules"]["drawdown"]
         self._certainty = certainty_of(court)
         self._began = court.days_began()
-        self._closes = self.form(court.bars.closes)
+        self._closes = court.bars.kept("closes", None, lambda: self.form(court.bars.closes))
         self._past = self.own(past.PAST_SIZE)
         self._past[past.SEEN] = court.bars.first
         self._past[past.SPARSE] = are_sparse(court.bars.closes)

@@ -189,6 +189,18 @@ class Market:
         """``stops.volatility``, made once for all runs on these bars."""
         return volatility(self)
 
+    def kept[Made](self, name: str, by: object, make: Callable[[], Made]) -> Made:
+        """What was made of these bars under that name; made anew where ``by`` is another than the last time."""
+        held = self._kept.get(name)
+        if held is None or held[0] != by:
+            held = self._kept[name] = by, make()
+        made: Made = held[1]
+        return made
+
+    @cached_property
+    def _kept(self) -> dict[str, tuple[object, Any]]:
+        return {}
+
     def as_compiled(self) -> Market:
         return self if self.compiled else replace(self, compiled=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -119,15 +120,15 @@ class _Run:
         realistic = setup.is_realistic
         late = delays(bars, market.timeframe.milliseconds, setup.seed) if realistic else np.empty(0, np.int64)
         prices = (market.time, market.open, market.high, market.low, market.close, market.volume)
+        stop = market.kept("stop", setup.exits, lambda: self.form(stop_fractions(market, setup.exits)))
         own = (
-            stop_fractions(market, setup.exits),
             thin_hours(market.time) if realistic else np.empty(0),
             late,
             config_of(setup, market, self.instrument),
         )
         columns = map(_frozen, prices) if market.compiled else market.lists
         action = _frozen(self.calls.action) if market.compiled else Signals(self.calls.action)
-        self.columns = [*columns, action, *map(self.form, own)]
+        self.columns = [*columns, action, stop, *map(self.form, own)]
         self.close = self.columns[4]
         count = int(np.count_nonzero(self.calls.action[first:])) + 1
         self.own = _writable if market.compiled else _cells
@@ -173,7 +174,7 @@ class _Run:
         market, state = self.market, self.state
         self.kernels["finish"](len(market.candles) - 1, self.close, state, self.trades)
         count = int(state[loop.TRADES])
-        rows = [np.asarray(row[:count]) for row in self.trades]
+        rows = [_as_array(row[:count]) for row in self.trades]
         first = market.first
         trades = Trades(
             side=rows[loop.SIDE].astype(np.int8),
@@ -187,7 +188,7 @@ class _Run:
             reason=rows[loop.REASON].astype(np.int8),
         )
         return Simulation(
-            equity=np.asarray(self.equity)[first:],
+            equity=_as_array(self.equity)[first:],
             trades=trades,
             exposure=state[loop.BARS_HELD] / len(market) if len(market) else 0.0,
             closed_market=int(state[loop.CLOSED_MARKET]),
@@ -246,6 +247,11 @@ def _frozen(column: Any) -> Any:
 def _listed(column: Any) -> list[Any]:
     made: list[Any] = column.tolist()
     return made
+
+
+def _as_array(column: Any) -> Floats:
+    """Of a list by way of a buffer, which is twice as quick."""
+    return np.frombuffer(array("d", column)) if isinstance(column, list) else column
 
 
 def _writable(count: int) -> Any:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ffe_lab.spans import ENDLESS
 
-#: bars that are looked at together: most stretches are shorter
-_BLOCK = 64
+#: bars that are looked at together
+_BLOCK = 32
 
 
 class Signals(list[int]):
@@ -32,7 +32,9 @@ def next_outside(begin: int, end: int, floor: float, ceiling: float, high: list[
     while begin < end:
         upto = min(begin + _BLOCK, end)
         if min(low[begin:upto]) <= floor or max(high[begin:upto]) >= ceiling:
-            return next(i for i in range(begin, upto) if low[i] <= floor or high[i] >= ceiling)
+            while low[begin] > floor and high[begin] < ceiling:
+                begin += 1
+            return begin
         begin = upto
     return end
 
