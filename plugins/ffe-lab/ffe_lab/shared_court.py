@@ -8,8 +8,10 @@ here.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -99,6 +101,9 @@ class SharedCourt:
         self._past[past.SPARSE] = are_sparse(self.closes)
         self._marked, self._worth, self._queue = (self.own(dates) for _ in range(3))
         risk = self.seats[0].risk
+        # Rows of the table of trades: how many were looked at, which are still held, and what became of the others.
+        self._rows, self._open = 0, list[int]()
+        self._left: list[tuple[datetime, int, ClosedTrade]] = []
         self._most = float(risk["max_drawdown"] if risk["rules"]["drawdown"] else 0.0)
         on = risk["rules"]
         self._reads_trades = on["stoploss_guard"] or on["cooldown"] or on["low_profit"]
@@ -176,9 +181,14 @@ class SharedCourt:
 
     def _closed(self, account: Any, trades: Any) -> tuple[ClosedTrade, ...]:
         """Trades in the order of their closing; a row that has not left yet is still at 0."""
-        rows = [row for row in range(int(account[pool.ROWS])) if trades[pool.LEFT][row] > 0]
-        made = [self._trade(row, trades) for row in rows]
-        return tuple(sorted(made, key=lambda one: one.closed_at))
+        self._open += range(self._rows, int(account[pool.ROWS]))
+        self._rows = int(account[pool.ROWS])
+        gone = [row for row in self._open if trades[pool.LEFT][row] > 0]
+        for row in gone:
+            self._open.remove(row)
+            made = self._trade(row, trades)
+            insort(self._left, (made.closed_at, row, made))
+        return tuple([trade for _, _, trade in self._left])
 
     def _trade(self, row: int, trades: Any) -> ClosedTrade:
         def cell(column: int) -> float:
