@@ -316,7 +316,10 @@ class Prospect:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clearance:
-    """Where a rule certainly passes, or does not apply: entries that are ``where``, while the account keeps to bounds.
+    """Where a rule certainly lets entries pass: those that are ``where``, while the account keeps to bounds.
+
+    There it passes, does not apply, or cannot judge and need not: on paper such a ruling is noted and bars nothing,
+    unless ``Prospect.settings["fail_closed"]`` is ``always``.
 
     ``kept`` below 1 says that it clamps there instead, whatever the account, to exactly that share of the size, in
     whole 1024ths. ``exposure`` is the most that the position may be worth over equity before any clamp, ``drawdown``
@@ -334,11 +337,11 @@ class Clearance:
 
 @runtime_checkable
 class VectorRule(RiskRule, Protocol):
-    """A rule that can say for a whole series where it certainly passes; a simulation asks it nothing there.
+    """A rule that can say for a whole series where it certainly lets entries pass; it is asked nothing there.
 
-    It may claim no more than ``check`` would answer: nothing where that vetoes, cannot judge or clamps to a size of its
-    own. It need not claim all: wherever it does not, ``check`` is asked. Whoever reads a ruling of a simulation later
-    gets it from ``check`` in any case.
+    It may claim no more than ``check`` would answer: nothing where that vetoes, clamps to a size of its own, or cannot
+    judge while that bars entries. It need not claim all: wherever it does not, ``check`` is asked. Whoever reads a
+    ruling of a simulation later gets it from ``check`` in any case.
     """
 
     def clearance(self, prospect: Prospect) -> Clearance: ...

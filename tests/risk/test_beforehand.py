@@ -77,26 +77,36 @@ def test_the_exposure_that_var_clears_is_the_most_that_it_passes(seed, side):
         assert (ruling.outcome is RulingOutcome.PASSED) is passes
 
 
-def test_var_clears_nothing_that_it_cannot_judge():
+@pytest.mark.parametrize(("fail_closed", "cleared"), [("live", True), ("always", False)])
+def test_what_var_cannot_judge_it_clears_only_where_that_bars_nothing(fail_closed, cleared):
     short = prospect(entry(), returns=np.full(29, 0.01), until=np.array([29]))
-    assert not BY_NAME["var"].clearance(short).where.any()
+    short = replace(short, settings={**short.settings, "fail_closed": fail_closed})
+    found = BY_NAME["var"].clearance(short)
+    assert (bool(found.where.all()), bool(np.isinf(found.exposure).all())) == (cleared, True)
     broken = prospect(entry(), returns=np.array([np.nan] * 60), until=np.array([60]))
     assert not np.any(BY_NAME["var"].clearance(broken).where)
 
 
+@pytest.mark.parametrize("fail_closed", ["live", "always"])
 @pytest.mark.parametrize("on_volatile", ["halve", "veto"])
 @pytest.mark.parametrize("confidence", [79, 80])
 @pytest.mark.parametrize("wildness", [0.01, 0.05, 0.0500001, 0.2, None])
-def test_what_volatility_says_beforehand_is_what_it_does(wildness, confidence, on_volatile):
+def test_what_volatility_says_beforehand_is_what_it_does(wildness, confidence, on_volatile, fail_closed):
     proposal = entry(verdict=verdict(confidence=confidence))
     column = np.array([np.nan if wildness is None else wildness])
     seen = prospect(proposal, volatility=column)
-    limits = {**seen.settings, "max_volatility": 0.05, "volatile_confidence": 0.8, "on_volatile": on_volatile}
+    limits = {
+        **seen.settings, "max_volatility": 0.05, "volatile_confidence": 0.8, "on_volatile": on_volatile,
+        "fail_closed": fail_closed,
+    }  # fmt: skip
     found = BY_NAME["volatility"].clearance(replace(seen, settings=limits))
     ruling = BY_NAME["volatility"].check(
         proposal, context(proposal, market=market(volatility=wildness), settings=limits)
     )
-    if found.where[0] and np.broadcast_to(found.kept, 1)[0] == 1:
+    if wildness is None:
+        assert ruling.outcome is RulingOutcome.UNAVAILABLE
+        assert bool(found.where[0]) is (fail_closed == "live")
+    elif found.where[0] and np.broadcast_to(found.kept, 1)[0] == 1:
         assert ruling.outcome is RulingOutcome.PASSED
     elif found.where[0]:
         assert ruling.after == proposal.quantity * Decimal(found.kept[0].item())

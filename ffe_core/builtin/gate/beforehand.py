@@ -1,4 +1,4 @@
-"""Where each rule will certainly pass, said for a whole series of entries at once.
+"""Where each rule will certainly let entries pass, said for a whole series of them at once.
 
 Every function here stands beside the rule of its name and claims less than it, never more. Numbers are floats: what
 lies within a hair of its limit is left to the rule, which reckons in decimals.
@@ -63,6 +63,8 @@ def volatility(prospect: Prospect) -> Clearance:
     most = _limit(prospect, "max_volatility")
     known = ~np.isnan(prospect.volatility)
     passes = (prospect.volatility <= most * (1 - HAIR)) | (known & (prospect.confidence >= sure))
+    if _need_not_be_judged(prospect):
+        passes |= ~known
     if prospect.settings["on_volatile"] == "veto":
         return Clearance(passes)
     wild = (prospect.volatility > most * (1 + HAIR)) & (prospect.confidence < sure)
@@ -89,7 +91,7 @@ def var(prospect: Prospect) -> Clearance:
     loss = np.where(prospect.side > 0, losses[0], losses[1])
     exposure = np.full(len(loss), np.inf)
     np.divide(most, loss, out=exposure, where=loss > 0)
-    return Clearance(~np.isnan(loss), exposure=exposure)
+    return Clearance(~np.isnan(loss) | _need_not_be_judged(prospect), exposure=exposure)
 
 
 def _losses(
@@ -110,6 +112,11 @@ def _losses(
         rows.partition((worst, length - 1 - worst), axis=1)
         losses[0, windows], losses[1, windows] = -rows[:, worst], rows[:, length - 1 - worst]
     return losses
+
+
+def _need_not_be_judged(prospect: Prospect) -> bool:
+    """Whether a rule that cannot judge lets entries pass: those of a prospect are on paper."""
+    return bool(prospect.settings.get("fail_closed") != "always")
 
 
 def _limit(prospect: Prospect, name: str) -> float:
