@@ -192,13 +192,18 @@ def _jumps(candles: Candles, found: Findings) -> None:
 
 def _usual_ranges(candles: Candles, last: int) -> list[float]:
     """For each bar up to ``last`` the mean range of those before it, a share of the close, which forgets in time."""
-    usual, before = 0.0, []
-    for index, extent in enumerate(_ranges(candles, last)):
+    extents, usual, before = _ranges(candles, last), 0.0, []
+    for index, extent in enumerate(extents[:RANGE_MEMORY]):
         before.append(usual)
         # One wild bar must not widen what counts as usual for the next fifty.
         most = RANGE_CAP * usual
         counted = most if index > RECENT_CLOSES and most < extent else extent
-        usual += (counted - usual) * (1 / RANGE_MEMORY if index >= RANGE_MEMORY else 1 / (index + 1))
+        usual += (counted - usual) * (1 / (index + 1))
+    share = 1 / RANGE_MEMORY
+    for extent in extents[RANGE_MEMORY:]:
+        before.append(usual)
+        most = RANGE_CAP * usual
+        usual += ((most if most < extent else extent) - usual) * share
     return [*before, usual]
 
 
