@@ -153,10 +153,16 @@ class Backtest:
         votes = self.calls.heard
         if votes is None:
             return {}
-        from ffe_lab.exposure import expenses, hindsight
+        from ffe_lab.exposure import Decided, Result, expenses, hindsight
 
-        names = self.provider.split(",")
-        return {"ai": expenses(self, votes), "hindsight": hindsight(self, votes, self.lab.panel(names))}
+        settings, bars = self.lab.settings, np.arange(len(self.market))
+        decided = Decided.of(
+            votes, self.market, self.calls, self.setup, settings.decision.horizon, at=self.market.first + bars, bar=bars
+        )
+        of_asset = np.zeros(len(self.trades), np.int64)
+        result = Result(self.closes, self.daily, self.basis, self.trades, of_asset)
+        panel = self.lab.panel(self.provider.split(","))
+        return {"ai": expenses(votes, len(self.trades)), "hindsight": hindsight([decided], result, panel, settings)}
 
     def trade_rows(self) -> list[dict[str, Any]]:
         """One object for each trade, money as text and fractions as numbers."""

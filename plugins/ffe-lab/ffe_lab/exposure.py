@@ -1,14 +1,14 @@
-"""A backtest apart by hindsight: what models said of times that they may have read about, and of times that came after.
+"""A run apart by hindsight: what models said of times that they may have read about, and of times that came after.
 
 What a model says of a day before the end of its training is memory as much as skill. Both are measured, side by side,
-and only the clean column is a result.
+and only the clean column is a result. One asset or several: what is asked for here are columns.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +21,51 @@ from ffe_core.ai.hindsight import Hindsight, Training, training_of
 from ffe_core.domain.codec import decimal_text
 from ffe_lab.metrics import FEWEST_DAYS, FEWEST_TRADES, sharpe_per_period
 from ffe_lab.returns import daily_rate
-from ffe_lab.trades import OPEN_AT_END
+from ffe_lab.trades import OPEN_AT_END, Codes, Floats, Indices, Trades
 
 if TYPE_CHECKING:
     from ffe_core import AIProvider, Opinion
     from ffe_core.settings import Settings
-    from ffe_lab.backtest import Backtest
+    from ffe_lab.gate import Calls
     from ffe_lab.heard import Votes
     from ffe_lab.market import Market
+    from ffe_lab.returns import Daily, MetricsBasis
     from ffe_lab.simulate import Setup
 
 type Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decided:
+    """What was decided of one asset, a row for each close at which models were asked.
+
+    ``bar`` int64[n], increasing: which bar of the account ends there. ``action`` int8[n]: 1, -1, 0. ``net``
+    float64[n]: ``net_returns`` of it.
+    """
+
+    votes: Votes
+    bar: Indices
+    action: Codes
+    net: Floats
+
+    @classmethod
+    def of(
+        cls, votes: Votes, market: Market, calls: Calls, setup: Setup, horizon: int, *, at: Indices, bar: Indices
+    ) -> Decided:
+        """``at``: the bars of ``market`` at whose closes it was decided, each of which is the account's ``bar``."""
+        net = net_returns(market, setup, horizon, np.asarray(calls.action[market.first :]))
+        return cls(votes, bar, np.asarray(calls.action)[at], net[at - market.first])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """What the account made of it: its bars, its days and its trades, and of which asset each trade was."""
+
+    closes: Indices
+    daily: Daily
+    basis: MetricsBasis
+    trades: Trades
+    of_asset: Indices
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +73,9 @@ class Column:
     """One side of the cut. ``decisions`` are closes, ``actions`` those at which BUY or SELL was called.
 
     ``mean_net_return`` is that of an action over the horizon after a round trip's costs, a fraction; ``None`` for fewer
-    than 30 of them. ``days``, ``total_return`` and ``sharpe`` (annualised) are of days on which nothing that was held
-    or decided belongs to the other side; trades belong to the side on which they were entered. ``win_rate`` and
-    ``sharpe`` are ``None`` where fewer than 30 trades or days say something about them.
+    than 30 of them. ``days``, ``total_return`` and ``sharpe`` (annualised) are of the account on days on which nothing
+    that was held or decided, of whatever asset, belongs to the other side; trades belong to the side on which they were
+    entered. ``win_rate`` and ``sharpe`` are ``None`` where fewer than 30 trades or days say something about them.
     """
 
     decisions: int
@@ -94,15 +128,18 @@ def clean_bars(votes: Votes, known: Training) -> Flags:
     return made
 
 
-def hindsight(made: Backtest, votes: Votes, panel: Mapping[str, AIProvider]) -> dict[str, Any]:
+def hindsight(
+    decided: Sequence[Decided], result: Result, panel: Mapping[str, AIProvider], settings: Settings
+) -> dict[str, Any]:
     """``{cutoffs, embargo_days, clean, contaminated, alpha_decay, headline}``; the headline is the clean column.
 
-    ``alpha_decay`` is the mean net return of clean actions less that of contaminated ones. Far below zero: what looked
-    like skill was memory.
+    ``decided`` are the assets of the account, one or more. ``alpha_decay`` is the mean net return of clean actions less
+    that of contaminated ones. Far below zero: what looked like skill was memory.
     """
-    known = training(votes, panel, made.lab.settings)
-    clean = clean_bars(votes, known)
-    both = _column(made, clean), _column(made, ~clean)
+    votes = together([one.votes for one in decided])
+    known = training(votes, panel, settings)
+    clean = [clean_bars(one.votes, known) for one in decided]
+    both = _column(decided, result, clean), _column(decided, result, [~side for side in clean])
     means = [each.mean_net_return for each in both]
     decay = None if means[0] is None or means[1] is None else means[0] - means[1]
     columns = [{name: getattr(each, name) for name in Column.__slots__} for each in both]
@@ -116,18 +153,17 @@ def hindsight(made: Backtest, votes: Votes, panel: Mapping[str, AIProvider]) -> 
     }
 
 
-def _column(made: Backtest, side: Flags) -> Column:
-    first = made.market.first
-    action = np.asarray(made.calls.action[first:])
-    net = net_returns(made.market, made.setup, made.lab.settings.decision.horizon, action)
+def _column(decided: Sequence[Decided], result: Result, sides: Sequence[Flags]) -> Column:
+    side = np.concatenate(sides)
+    action, net = (np.concatenate(column) for column in ([one.action for one in decided], [one.net for one in decided]))
     scored = side & np.isfinite(net)
-    own = side[made.trades.entry - 1] if len(made.trades) else np.empty(0, np.bool_)
-    days = made.daily.returns[_days_of(made, side)]
-    basis = made.basis
+    trades, basis = result.trades, result.basis
+    own = _entered(decided, result, sides)
+    days = result.daily.returns[_days_of(decided, result, sides, own)]
     rate = daily_rate(basis.risk_free, basis.periods_per_year)
     sharpe = sharpe_per_period(days, rate) if len(days) >= FEWEST_DAYS else None
-    closed = own & (made.trades.reason != OPEN_AT_END) if len(made.trades) else own
-    won = int(np.count_nonzero(made.trades.pnl[closed] > 0))
+    closed = own & (trades.reason != OPEN_AT_END)
+    won = int(np.count_nonzero(trades.pnl[closed] > 0))
     count = int(np.count_nonzero(closed))
     return Column(
         decisions=int(np.count_nonzero(side)),
@@ -156,25 +192,51 @@ def net_returns(market: Market, setup: Setup, horizon: int, action: Any) -> NDAr
     return net
 
 
-def _days_of(made: Backtest, side: Flags) -> Flags:
+def _entered(decided: Sequence[Decided], result: Result, sides: Sequence[Flags]) -> Flags:
+    """Whether each trade was decided on this side: at the last close of its asset before the entry."""
+    own = np.zeros(len(result.trades), np.bool_)
+    for asset, (one, side) in enumerate(zip(decided, sides, strict=True)):
+        its = np.flatnonzero(result.of_asset == asset)
+        own[its] = side[np.searchsorted(one.bar, result.trades.entry[its]) - 1]
+    return own
+
+
+def _days_of(decided: Sequence[Decided], result: Result, sides: Sequence[Flags], own: Flags) -> Flags:
     """The days that hold bars of this side alone: decided before them on this side, and held since such a decision."""
-    own = np.concatenate(([side[0]], side[:-1])) if len(side) else side
-    for entered, left in zip(made.trades.entry.tolist(), made.trades.exit.tolist(), strict=True):
-        if not side[entered - 1]:
-            own[entered : left + 1] = False
-    day = np.searchsorted(made.daily.days, made.closes, side="left")
-    whole = np.zeros(len(made.daily), np.bool_)
+    held = np.ones(len(result.closes), np.bool_)
+    for one, side in zip(decided, sides, strict=True):
+        # An account that was closed has no bars at what was decided later.
+        reached = one.bar < len(held)
+        held[one.bar[reached]] &= np.concatenate((side[:1], side[:-1]))[reached]
+    other = ~own
+    for entered, left in zip(result.trades.entry[other].tolist(), result.trades.exit[other].tolist(), strict=True):
+        held[entered : left + 1] = False
+    day = np.searchsorted(result.daily.days, result.closes, side="left")
+    whole = np.zeros(len(result.daily), np.bool_)
     place, starts = np.unique(day, return_index=True)
-    whole[place] = np.logical_and.reduceat(own, starts)
+    whole[place] = np.logical_and.reduceat(held, starts)
     return whole
 
 
-def expenses(made: Backtest, votes: Votes) -> dict[str, Any]:
+def together(heard: Sequence[Votes]) -> Votes:
+    """The votes on several assets as those of one, an asset after the other."""
+    first, *others = heard
+    if not others:
+        return first
+    return replace(
+        first,
+        rows=[row for one in heard for row in one.rows],
+        closes=[close for one in heard for close in one.closes],
+        left_out={name: why for one in heard for name, why in one.left_out.items()},
+        looked_up=sum(one.looked_up for one in heard),
+    )
+
+
+def expenses(votes: Votes, trades: int) -> dict[str, Any]:
     """What the answers cost: dollars as text, and tokens; ``None`` where one of them is not known."""
     told = {name: _bill(said) for name in _asked(votes) if (said := [one for one in votes.of(name) if one is not None])}
     costs = [one["cost_usd"] for one in told.values()]
     total = None if None in costs else sum((Decimal(cost) for cost in costs), Decimal(0))
-    trades = len(made.trades)
     return {
         "decisions": len(votes.rows),
         "providers": told,
