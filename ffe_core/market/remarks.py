@@ -175,19 +175,28 @@ def _jumps(candles: Candles, found: Findings) -> None:
     if not suspects:
         return
     opens, highs, lows, closes = (getattr(candles, name) for name in ("open", "high", "low", "close"))
-    usual = _usual_ranges(candles, suspects[-1])
+    wild: list[tuple[int, float]] = []
     for index in suspects:
-        high, low, before = highs[index], lows[index], closes[index - 1]
+        before = closes[index - 1]
         ratio = opens[index] / before if before > 0 else 1.0
         if may_split and _is_split(ratio):
             detail = f"{iso(from_ms(candles.time[index]))}: {before:g} to {opens[index]:g}"
             found.add("splits", Place(candles.close_time(index), detail=detail))
-        elif high > before * (1 + JUMP_AT_LEAST) or low < before * (1 - JUMP_AT_LEAST):
+        elif highs[index] > before * (1 + JUMP_AT_LEAST) or lows[index] < before * (1 - JUMP_AT_LEAST):
             level = median(closes[max(0, index - RECENT_CLOSES) : index])
-            far = max(JUMP_AT_LEAST, JUMP_RANGES * usual[index])
-            if high > level * (1 + far) or low < level * max(0.0, 1 - far):
-                detail = f"{iso(from_ms(candles.time[index]))}: {low:g} to {high:g} after {level:g}"
-                found.add("spikes", Place(candles.close_time(index), detail=detail))
+            if _is_far(highs[index], lows[index], level, JUMP_AT_LEAST):
+                wild.append((index, level))
+    # What is usual takes a walk over all bars before; most series have nothing that would have to be held against it.
+    usual = _usual_ranges(candles, wild[-1][0]) if wild else []
+    for index, level in wild:
+        high, low = highs[index], lows[index]
+        if _is_far(high, low, level, max(JUMP_AT_LEAST, JUMP_RANGES * usual[index])):
+            detail = f"{iso(from_ms(candles.time[index]))}: {low:g} to {high:g} after {level:g}"
+            found.add("spikes", Place(candles.close_time(index), detail=detail))
+
+
+def _is_far(high: float, low: float, level: float, share: float) -> bool:
+    return high > level * (1 + share) or low < level * max(0.0, 1 - share)
 
 
 def _usual_ranges(candles: Candles, last: int) -> list[float]:
