@@ -35,12 +35,12 @@ def foreign(text: object, *, lines: bool = False) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A part of the run's object that is JSON text already, in ASCII, because it is long; it is not looked at.
+    """A part of the run's object that is JSON text already, in pieces, because it is long.
 
     It may be the object itself, or stand in it, or in an object that stands in it.
     """
 
-    text: str
+    pieces: Sequence[str]
 
 
 def to_json(data: object, *, ascii_only: bool = False) -> str:
@@ -49,23 +49,34 @@ def to_json(data: object, *, ascii_only: bool = False) -> str:
     ``ascii_only`` escapes every other character, for a terminal of another encoding than UTF-8. Raises ``TypeError``
     for a value that has no agreed spelling, and for ``Written`` elsewhere than it may be.
     """
+    return "".join(json_pieces(data, ascii_only=ascii_only))
+
+
+def json_pieces(data: object, *, ascii_only: bool = False) -> list[str]:
+    """``to_json`` before it is put together, which a long text need never be."""
     import json
 
     encode = json.JSONEncoder(ensure_ascii=ascii_only, allow_nan=False).encode
-    text = _joined(jsonable(data), encode)
     # Outside of strings these cannot occur, and inside they would be orders to the terminal.
-    if text.isascii() and "\x7f" not in text:
-        return text
-    return re.sub(_UNSAFE_IN_JSON, lambda match: json.dumps(match[0])[1:-1], text)
+    return [
+        piece
+        if piece.isascii() and "\x7f" not in piece
+        else re.sub(_UNSAFE_IN_JSON, lambda match: json.dumps(match[0])[1:-1], piece)
+        for piece in _pieces(jsonable(data), encode)
+    ]
 
 
-def _joined(value: Any, encode: Callable[[Any], str], levels: int = 2) -> str:
+def _pieces(value: Any, encode: Callable[[Any], str], levels: int = 2) -> Iterator[str]:
     if type(value) is Written:
-        return value.text
-    if type(value) is dict and levels:
-        items = [f"{encode(key)}: {_joined(item, encode, levels - 1)}" for key, item in value.items()]
-        return f"{{{', '.join(items)}}}"
-    return encode(value)
+        yield from value.pieces
+    elif type(value) is dict and levels:
+        yield "{"
+        for place, (key, item) in enumerate(value.items()):
+            yield f"{', ' if place else ''}{encode(key)}: "
+            yield from _pieces(item, encode, levels - 1)
+        yield "}"
+    else:
+        yield encode(value)
 
 
 def jsonable(value: Any) -> Any:
@@ -138,9 +149,9 @@ class Printer:
         if self.wrote_object:
             raise RuntimeError("a run prints one JSON object, and this one already has")
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
-        line = to_json(body, ascii_only=encoding.lower().replace("-", "") != "utf8")
+        pieces = json_pieces(body, ascii_only=encoding.lower().replace("-", "") != "utf8")
         self.wrote_object = True
-        self._stream.write(line + "\n")
+        self._stream.writelines((*pieces, "\n"))
 
     def console(self, *, color: bool | None) -> Console:
         """A rich console on standard output; ``color`` None leaves the choice to the terminal."""

@@ -87,8 +87,10 @@ def reading(path):
     return read_file(path, now=NOW, timeframe=Timeframe.H1, kind=AssetKind.CRYPTO)
 
 
+@pytest.mark.parametrize("block", [1 << 17, 5000], ids=["in one", "in blocks"])
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_the_quick_reading_finds_what_the_slow_one_finds(monkeypatch, tmp_path, text):
+def test_the_quick_reading_finds_what_the_slow_one_finds(monkeypatch, tmp_path, text, block):
+    monkeypatch.setattr(regular, "_BLOCK", block)
     path = tmp_path / "BTCUSD_1h.csv"
     path.write_bytes(text.encode())
     quick = reading(path)
