@@ -105,11 +105,6 @@ class Market:
         return array_of(self.candles.volume, np.float64)
 
     @cached_property
-    def lists(self) -> tuple[list[Any], ...]:
-        """Time, open, high, low, close and volume as the interpreter's loop reads them; nobody writes into them."""
-        return tuple(getattr(self, name).tolist() for name in ("time", *_COLUMNS))
-
-    @cached_property
     def closes(self) -> Indices:
         """When each bar is complete, epoch milliseconds."""
         return close_times(self.candles)
@@ -195,6 +190,11 @@ class Market:
         if held is None or held[0] != by:
             held = self._kept[name] = by, make()
         made: Made = held[1]
+        return made
+
+    def listed(self, name: str) -> list[Any]:
+        """A column as the interpreter passes over it; nobody writes into it."""
+        made: list[Any] = self.kept(name, None, getattr(self, name).tolist)
         return made
 
     @cached_property

@@ -119,14 +119,13 @@ class _Run:
         self.kernels = (compiled if market.compiled else interpreted)(past, entries)
         realistic = setup.is_realistic
         late = delays(bars, market.timeframe.milliseconds, setup.seed) if realistic else np.empty(0, np.int64)
-        prices = (market.time, market.open, market.high, market.low, market.close, market.volume)
         stop = market.kept("stop", setup.exits, lambda: self.form(stop_fractions(market, setup.exits)))
         own = (
             thin_hours(market.time) if realistic else np.empty(0),
             late,
             config_of(setup, market, self.instrument),
         )
-        columns = map(_frozen, prices) if market.compiled else market.lists
+        columns = _arrays(market) if market.compiled else _lists(market, self.is_watched)
         action = _frozen(self.calls.action) if market.compiled else Signals(self.calls.action)
         self.columns = [*columns, action, stop, *map(self.form, own)]
         self.close = self.columns[4]
@@ -136,6 +135,12 @@ class _Run:
         # A tuple: the compiler knows each column by its place, and makes no view of a table for every cell.
         self.trades = tuple(self.own(count) for _ in range(loop.TRADE_ROWS))
         self.state[loop.CASH] = setup.initial_balance
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a position may end inside a bar."""
+        exits = self.setup.exits
+        return exits.stop == "atr" or exits.fallback > 0 or exits.target > 0 or self.setup.leverage > 1
 
     def through(self) -> Simulation:
         market = self.market
@@ -235,6 +240,18 @@ _METHODS = {
     "fixed_amount": loop.FIXED_AMOUNT,
     "all_in": loop.ALL_IN,
 }
+
+
+def _arrays(market: Market) -> list[Any]:
+    columns = (market.time, market.open, market.high, market.low, market.close, market.volume)
+    return [_frozen(column) for column in columns]
+
+
+def _lists(market: Market, watched: bool) -> list[Any]:
+    """Lists of what is passed over; what is read at orders alone is quicker left where it is."""
+    held = market.candles
+    high, low = (market.listed("high"), market.listed("low")) if watched else (held.high, held.low)
+    return [held.time, held.open, high, low, market.listed("close"), held.volume]
 
 
 def _frozen(column: Any) -> Any:
