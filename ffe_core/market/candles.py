@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -111,12 +112,9 @@ def _by_columns(candles: Candles, timeframe: Timeframe) -> tuple[Sequence[Any], 
         return None
     volumes = candles.volume.tolist()
     sums = [math.fsum(volumes[begin:end]) for begin, end in zip(first.tolist(), stop.tolist(), strict=True)]
-    columns = (
-        labels[first], opens[first], np.maximum.reduceat(highs, first), np.minimum.reduceat(lows, first),
-        closes[stop - 1],
-    )  # fmt: skip
+    prices = (opens[first], np.maximum.reduceat(highs, first), np.minimum.reduceat(lows, first), closes[stop - 1])
     coverage = np.minimum(1.0, (stop - first) * step / length).tolist()
-    return (*(column.tolist() for column in columns), sums, coverage)
+    return array("q", labels[first].tobytes()), *(array("d", each.tobytes()) for each in prices), sums, coverage
 
 
 def can_resample(candles_of: Timeframe, timeframe: Timeframe, kind: AssetKind) -> bool:
