@@ -16,6 +16,7 @@ from ffe_core.ports import RoundStrategy
 from ffe_lab.gate import Calls
 from ffe_lab.interview import Heard, Interview, models_of, no_tape
 from ffe_lab.market import Market
+from ffe_lab.trades import Indices
 
 _CODES = {Action.BUY: 1, Action.SELL: -1, Action.HOLD: 0}
 _ACTIONS = {code: action for action, code in _CODES.items()}
@@ -27,7 +28,7 @@ type Row = tuple[Opinion, ...]
 
 @dataclass(frozen=True, eq=False)
 class Votes:
-    """One row of opinions for each traded bar, in panel order, and who was left out of the panel, with the reason."""
+    """One row of opinions for each bar that was asked about, in panel order, and who was left out of it, and why."""
 
     rows: Sequence[Row]
     closes: Sequence[int]
@@ -45,23 +46,29 @@ def heard_calls(
     interview: Interview,
     rules: EnsembleRules,
     named: frozenset[str],
+    at: Indices | None = None,
 ) -> Calls:
-    """Asks, or remembers, and combines. Bars before the first traded one are HOLD. Raises what ``Interview.hear`` does.
+    """Asks, or remembers, and combines, at the bars ``at``, or at every traded one; the others are HOLD.
 
-    A strategy that asks in rounds puts what was said before the next one, so every question is looked up in the
-    cassette itself; all others are answered by lanes.
+    Raises what ``Interview.hear`` does. A strategy that asks in rounds puts what was said before the next one, so every
+    question is looked up in the cassette itself; all others are answered by lanes.
     """
     strategies = {name: engine.registry.close_at_hand("strategy", name) for name in engine.registry.strategies}
     if len(panel) > 1 and isinstance(strategies.get(rules.strategy), RoundStrategy):
-        votes, verdicts = _in_rounds(engine, market, panel, interview, strategies, rules, named)
+        votes, verdicts = _in_rounds(engine, market, panel, interview, strategies, rules, named, at)
     else:
-        votes = votes_of(engine, market, panel, interview, named)
-        verdicts = combined(votes, market.asset, strategies, rules, stand_ins(engine, market, panel, votes))
-    return calls_from(market, votes, verdicts, panel)
+        votes = votes_of(engine, market, panel, interview, named, at)
+        verdicts = combined(votes, market.asset, strategies, rules, stand_ins(engine, market, panel, votes, at))
+    return calls_from(market, votes, verdicts, panel, at)
 
 
 def votes_of(
-    engine: Engine, market: Market, panel: Mapping[str, AIProvider], interview: Interview | None, named: frozenset[str]
+    engine: Engine,
+    market: Market,
+    panel: Mapping[str, AIProvider],
+    interview: Interview | None,
+    named: frozenset[str],
+    at: Indices | None = None,
 ) -> Votes:
     """The opinions of models, close by close, and of rules over the series, side by side.
 
@@ -70,27 +77,36 @@ def votes_of(
     models = models_of(panel)
     if models and interview is None:
         raise no_tape(next(iter(models)))
-    heard = Heard({}) if interview is None else interview.hear(engine, market, models, named)
-    columns = {name: said for name, said in _columns(market, panel, heard).items() if name not in heard.left_out}
-    rows = list(zip(*columns.values(), strict=True)) if columns else [()] * len(market)
-    return Votes(rows, market.closes[market.first :].tolist(), heard.left_out, heard.looked_up)
+    heard = Heard({}) if interview is None else interview.hear(engine, market, models, named, at)
+    columns = {name: said for name, said in _columns(market, panel, heard, at).items() if name not in heard.left_out}
+    closes = _at(market.closes, market.first, at).tolist()
+    rows = list(zip(*columns.values(), strict=True)) if columns else [()] * len(closes)
+    return Votes(rows, closes, heard.left_out, heard.looked_up)
 
 
-def _columns(market: Market, panel: Mapping[str, AIProvider], heard: Heard) -> dict[str, list[Opinion]]:
+def _at(column: Any, first: int, at: Indices | None) -> Any:
+    """What ``column`` has at some bars, or from ``first`` on."""
+    return column[first:] if at is None else column[at]
+
+
+def _columns(
+    market: Market, panel: Mapping[str, AIProvider], heard: Heard, at: Indices | None
+) -> dict[str, list[Opinion]]:
     made: dict[str, list[Opinion]] = {}
     for name, provider in panel.items():
         if name in heard.opinions:
             made[name] = heard.opinions[name]
         elif isinstance(provider, VectorProvider):
-            made[name] = rule_opinions(provider, market)
+            made[name] = rule_opinions(provider, market, at)
     return made
 
 
-def rule_opinions(provider: VectorProvider, market: Market) -> list[Opinion]:
-    """A rule's answer at each traded bar; a bar on which it has nothing to say is a failure, as it is live."""
+def rule_opinions(provider: VectorProvider, market: Market, at: Indices | None = None) -> list[Opinion]:
+    """A rule's answer at the bars ``at``, else at each traded one; where it has nothing to say that is a failure."""
     signals = provider.ask_all(market.series)
     kinds: dict[tuple[int, int], Opinion] = {}
-    pairs = zip(signals.action[market.first :].tolist(), signals.confidence[market.first :].tolist(), strict=True)
+    said = (_at(column, market.first, at).tolist() for column in (signals.action, signals.confidence))
+    pairs = zip(*said, strict=True)
     return [kinds.get(pair) or kinds.setdefault(pair, _rule_opinion(provider, *pair)) for pair in pairs]
 
 
@@ -135,12 +151,14 @@ def _verdict(
     return combine(ballot_of(asset, at, said, rules, seed=seed_of(asset, at)), strategies, rules)
 
 
-def stand_ins(engine: Engine, market: Market, panel: Mapping[str, AIProvider], votes: Votes) -> Callable[[int], Row]:
+def stand_ins(
+    engine: Engine, market: Market, panel: Mapping[str, AIProvider], votes: Votes, at: Indices | None = None
+) -> Callable[[int], Row]:
     """The rules that settings let answer for a panel that failed as a whole; only their way out is followed."""
     if engine.settings.ai.fallback != "local" or all(any(said.is_vote for said in row) for row in votes.rows):
         return lambda _place: ()
     left = [engine.registry.close_at_hand("provider", name) for name in STAND_INS if name not in panel]
-    columns = [rule_opinions(provider, market) for provider in left]
+    columns = [rule_opinions(provider, market, at) for provider in left]
     return lambda place: tuple(column[place] for column in columns)
 
 
@@ -152,10 +170,11 @@ def _in_rounds(
     strategies: Mapping[str, AggregationStrategy],
     rules: EnsembleRules,
     named: frozenset[str],
+    at: Indices | None,
 ) -> tuple[Votes, list[Verdict]]:
     known = interview.known(engine, market)
     cassette = interview.cassette(engine)
-    feed, closes = known.feed(), market.closes[market.first :].tolist()
+    feed, closes = known.feed(), _at(market.closes, market.first, at).tolist()
     rows: list[Row] = []
     verdicts: list[Verdict] = []
     for place, close in enumerate(closes):
@@ -174,29 +193,37 @@ def _in_rounds(
     return Votes(rows, closes, {}, len(closes)), verdicts
 
 
-def calls_from(market: Market, votes: Votes, verdicts: Sequence[Verdict], panel: Mapping[str, AIProvider]) -> Calls:
+def calls_from(
+    market: Market,
+    votes: Votes,
+    verdicts: Sequence[Verdict],
+    panel: Mapping[str, AIProvider],
+    at: Indices | None = None,
+) -> Calls:
     members = [name for name in panel if name not in votes.left_out]
-    return columns_of(len(market.candles), votes, verdicts, members)
+    return columns_of(len(market.candles), votes, verdicts, members, at)
 
 
-def columns_of(bars: int, votes: Votes, verdicts: Sequence[Verdict], members: Sequence[str]) -> Calls:
-    """The calls of so many bars, of which the last ones were voted on."""
-    first = bars - len(votes.rows)
+def columns_of(
+    bars: int, votes: Votes, verdicts: Sequence[Verdict], members: Sequence[str], at: Indices | None = None
+) -> Calls:
+    """The calls of so many bars, of which those ``at`` these places were voted on, else the last ones."""
+    said = slice(bars - len(votes.rows), None) if at is None else at
     action, confidence, agreement = np.zeros(bars, np.int8), np.zeros(bars, np.int8), np.zeros(bars)
     # A verdict without a vote of the panel is its stand-ins': they may leave a position, and open none.
     spoke = [any(said.is_vote for said in row) for row in votes.rows]
-    action[first:] = [
+    action[said] = [
         _CODES[verdict.action] if own or verdict.action is not Action.BUY else 0
         for verdict, own in zip(verdicts, spoke, strict=True)
     ]
-    confidence[first:] = [verdict.confidence for verdict in verdicts]
-    agreement[first:] = [verdict.agreement for verdict in verdicts]
-    signals = {name: _signals(votes.of(name), bars, first) for name in members}
+    confidence[said] = [verdict.confidence for verdict in verdicts]
+    agreement[said] = [verdict.agreement for verdict in verdicts]
+    signals = {name: _signals(votes.of(name), bars, said) for name in members}
     return Calls(action, confidence, agreement, votes=signals, heard=votes)
 
 
-def _signals(said: Sequence[Opinion | None], bars: int, first: int) -> Signals:
+def _signals(column: Sequence[Opinion | None], bars: int, said: slice | Indices) -> Signals:
     action, confidence = np.zeros(bars, np.int8), np.zeros(bars, np.int8)
-    action[first:] = [0 if each is None or each.action is None else _CODES[each.action] for each in said]
-    confidence[first:] = [0 if each is None else each.confidence for each in said]
+    action[said] = [0 if each is None or each.action is None else _CODES[each.action] for each in column]
+    confidence[said] = [0 if each is None else each.confidence for each in column]
     return Signals(action, confidence)

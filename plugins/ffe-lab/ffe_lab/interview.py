@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +33,7 @@ from ffe_core.engine.decide import DecisionInputs
 from ffe_lab.asof import AsOf, remember
 from ffe_lab.lane import Lane, without_texts
 from ffe_lab.market import Market
+from ffe_lab.trades import Indices
 
 #: what makes the words that reach a model: a change in one of these modules makes every lane another one
 _WORDS = (
@@ -85,7 +87,7 @@ class PatientCassette(Cassette):
 
 @dataclass(eq=False)
 class Heard:
-    """What every model said at each traded bar, by provider; ``left_out`` are those that were never set up."""
+    """What every model said at each bar that was asked about, by provider; ``left_out`` were never set up."""
 
     opinions: dict[str, list[Opinion]]
     left_out: dict[str, str] = field(default_factory=dict)
@@ -149,17 +151,38 @@ class Interview:
         engine.answers.cassette = self._cassette
         return self._cassette
 
+    @contextmanager
+    def counting(self, closes: int) -> Iterator[None]:
+        """Inside, ``told`` adds up over the markets that are heard, at so many ``closes`` of all of them."""
+        told, behind = self.told, 0
+
+        def added(done: int, of: int) -> None:
+            nonlocal behind
+            told(behind + done, closes)
+            behind += of if done == of else 0
+
+        self.told = added
+        try:
+            yield
+        finally:
+            self.told = told
+
     def hear(
-        self, engine: Engine, market: Market, panel: Mapping[str, AIProvider], named: frozenset[str] = frozenset()
+        self,
+        engine: Engine,
+        market: Market,
+        panel: Mapping[str, AIProvider],
+        named: frozenset[str] = frozenset(),
+        at: Indices | None = None,
     ) -> Heard:
-        """Asks for what no lane knows.
+        """Asks for what no lane knows, at the closes of the bars ``at``, in order; else of every traded one.
 
         Raises ``CassetteMiss`` for a replay without an answer, ``BudgetSpent``, ``RateLimited`` where a day's questions
         are used up, ``ProviderFailed`` for a model that failed too often in a row, ``NotConfigured`` for one that the
         user ``named`` and never set up.
         """
         known = self.known(engine, market)
-        closes = market.closes[market.first :]
+        closes = market.closes[market.first :] if at is None else market.closes[at]
         hearing = _Hearing(
             self, engine, market.asset, known, dict(panel), named, closes.tolist(), known.digests(closes)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -29,6 +30,7 @@ from ffe_lab.gate import Calls
 from ffe_lab.market import Market, Unread
 from ffe_lab.settings import LabSettings
 from ffe_lab.simulate import UNGATED, Rulebook, Setup, without_exits
+from ffe_lab.trades import Indices
 from ffe_lab.trials import TrialLedger
 
 if TYPE_CHECKING:
@@ -97,18 +99,23 @@ class Lab:
         return {name: self.engine.registry.close_at_hand("provider", name) for name in dict.fromkeys(wanted)}
 
     def calls(
-        self, market: Market, provider: str | VectorProvider | Sequence[str], params: Mapping[str, Any] | None = None
+        self,
+        market: Market,
+        provider: str | VectorProvider | Sequence[str],
+        params: Mapping[str, Any] | None = None,
+        at: Indices | None = None,
     ) -> Calls:
         """What is called at every bar by a rule, by a panel, or by models, which ``interview`` asks.
 
-        Raises ``UsageError`` for who cannot answer, and what ``Interview.hear`` does.
+        A panel with models in it is asked at the closes of the bars ``at``, or of every traded one. Raises
+        ``UsageError`` for who cannot answer, and what ``Interview.hear`` does.
         """
         if not isinstance(provider, str) and isinstance(provider, VectorProvider):
             return calls_of(provider.with_params(**params) if params else provider, market.series)
         names = [provider] if isinstance(provider, str) else list(provider)
         asked = self.panel(names)
         if self.interview is not None and not all(isinstance(one, VectorProvider) for one in asked.values()):
-            return self._heard(market, asked, frozenset(names) - {ENSEMBLE}, self.interview, params)
+            return self._heard(market, asked, frozenset(names) - {ENSEMBLE}, self.interview, params, at)
         if len(names) == 1 and names[0] != ENSEMBLE:
             return calls_of(self.provider(names[0], params), market.series)
         if params:
@@ -125,12 +132,25 @@ class Lab:
         named: frozenset[str],
         interview: Interview,
         params: Mapping[str, Any] | None,
+        at: Indices | None,
     ) -> Calls:
         from ffe_lab.heard import heard_calls
 
         if params:
             raise UsageError("parameters are those of rules; a model has its own settings")
-        return heard_calls(self.engine, market, panel, interview, self.ensemble, named)
+        return heard_calls(self.engine, market, panel, interview, self.ensemble, named, at)
+
+    def calls_together(
+        self,
+        markets: Sequence[Market],
+        provider: str | VectorProvider | Sequence[str],
+        params: Mapping[str, Any] | None,
+        at: Sequence[Indices],
+    ) -> tuple[Calls, ...]:
+        """``calls`` of several markets, one after the other; the interview counts the closes of all. Raises like it."""
+        counting = nullcontext() if self.interview is None else self.interview.counting(sum(map(len, at)))
+        with counting:
+            return tuple(self.calls(market, provider, params, bars) for market, bars in zip(markets, at, strict=True))
 
     @cached_property
     def ensemble(self) -> EnsembleRules:

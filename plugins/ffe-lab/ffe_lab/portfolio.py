@@ -32,7 +32,7 @@ from ffe_lab.machine import COMPILED_PAYS_FROM
 from ffe_lab.market import Market
 from ffe_lab.metrics import Metrics, measure
 from ffe_lab.returns import Daily, MetricsBasis, daily_equity
-from ffe_lab.shared_run import Done, Run, Sharing, Table
+from ffe_lab.shared_run import Dates, Done, Run, Sharing, Table
 from ffe_lab.simulate import UNGATED, Setup
 from ffe_lab.terms import Account, require_known
 from ffe_lab.trades import NO_TRADES, Floats, Indices, Trades
@@ -223,7 +223,30 @@ class Portfolio:
         made["refused"] = dict(self.refused)
         if full:
             made["cost_sensitivity"] = self.cost_sensitivity()
-        return made
+        return made | self.of_models()
+
+    def of_models(self) -> dict[str, Any]:
+        """``ai``, in all and by asset, and ``hindsight`` of the account, where models were asked, else nothing."""
+        heard = [calls.heard for calls in self.run.calls if calls.heard is not None]
+        if not heard:
+            return {}
+        from ffe_lab.exposure import Decided, Result, expenses, hindsight, together
+
+        settings, dates = self.lab.settings, self.run.table.dates
+        each = zip(heard, self.markets, self.run.calls, dates.bars, dates.place, strict=True)
+        decided = [
+            Decided.of(votes, market, calls, self.setup, settings.decision.horizon, at=bars, bar=place)
+            for votes, market, calls, bars, place in each
+        ]
+        result = Result(self.closes, self.daily, self.basis, self.trades, self.of_asset)
+        panel = self.lab.panel(self.provider.split(","))
+        counts = np.bincount(self.of_asset, minlength=len(heard)).tolist()
+        by_asset = zip(self.symbols, heard, counts, strict=True)
+        spent = {
+            **expenses(together(heard), len(self.trades)),
+            "assets": {symbol: expenses(votes, count) for symbol, votes, count in by_asset},
+        }
+        return {"ai": spent, "hindsight": hindsight(decided, result, panel, settings)}
 
 
 def portfolio(
@@ -250,8 +273,10 @@ def portfolio(
     markets = _markets(assets)
     setup = setup_of(bench, account)
     require_shared(setup, account.get("sizing"))
-    calls = tuple(bench.calls(market, provider, params) for market in markets)
-    table = Table.of(markets, calls, sharing.join)
+    dates = Dates.of(markets, sharing.join)
+    # Nobody pays for what a model says of a date that is not traded.
+    calls = bench.calls_together(markets, provider, params, dates.bars)
+    table = Table.of(dates, markets, calls)
     fast = table.cells >= COMPILED_PAYS_FROM if compiled is None else compiled
     run = Run(bench, markets, calls, sharing, table, fast)
     rate = bench.own.risk_free_rate if risk_free is None else risk_free

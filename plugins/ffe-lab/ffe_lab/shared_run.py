@@ -56,53 +56,72 @@ class Sharing:
 
 
 @dataclass(frozen=True)
+class Dates:
+    """The dates on which several assets are traded: when their bars open, epoch milliseconds, increasing.
+
+    ``bars`` are, of each asset, the numbers of its bars that lie on them, and ``place`` on which dates those lie.
+    """
+
+    time: Indices
+    bars: Sequence[Indices] = field(repr=False)
+    place: Sequence[Indices] = field(repr=False)
+
+    @classmethod
+    def of(cls, markets: Sequence[Market], join: str) -> Dates:
+        """Raises ``NoData`` for fewer than ``FEWEST_DATES`` in common."""
+        spans = [market.time[market.first :] for market in markets]
+        shared = reduce(np.intersect1d if join == "intersection" else np.union1d, spans)
+        if len(shared) < FEWEST_DATES:
+            raise NoData(f"the assets have {len(shared)} dates in common; {FEWEST_DATES} are needed")
+        bars, places = [], []
+        for market, span in zip(markets, spans, strict=True):
+            to = np.searchsorted(shared, span)
+            known = (to < len(shared)) & (shared[np.minimum(to, len(shared) - 1)] == span)
+            bars.append(market.first + np.flatnonzero(known))
+            places.append(to[known])
+        return cls(shared, bars, places)
+
+
+@dataclass(frozen=True)
 class Table:
     """The columns of all assets on common dates: [asset][date]."""
 
-    time: Indices
+    dates: Dates
     closes: Indices
     prices: Mapping[str, Floats]
     present: NDArray[np.int8]
     action: NDArray[np.int8]
     confidence: NDArray[np.int8]
 
-    #: where the bars of each asset lie among the dates, and which of its traded bars those are
-    place: Sequence[tuple[Indices, NDArray[np.bool_]]] = field(repr=False)
+    @property
+    def time(self) -> Indices:
+        return self.dates.time
 
     @property
     def cells(self) -> int:
         return int(self.present.size)
 
     @classmethod
-    def of(cls, markets: Sequence[Market], calls: Sequence[Calls], join: str) -> Table:
-        """Raises ``NoData`` for fewer than ``FEWEST_DATES`` in common."""
-        spans = [market.time[market.first :] for market in markets]
-        shared = reduce(np.intersect1d if join == "intersection" else np.union1d, spans)
-        if len(shared) < FEWEST_DATES:
-            raise NoData(f"the assets have {len(shared)} dates in common; {FEWEST_DATES} are needed")
-        shape = (len(markets), len(shared))
+    def of(cls, dates: Dates, markets: Sequence[Market], calls: Sequence[Calls]) -> Table:
+        shape = (len(markets), len(dates.time))
         prices = {name: np.zeros(shape) for name in COLUMNS}
         present, action, confidence = (np.zeros(shape, np.int8) for _ in range(3))
-        closes, places = np.zeros(len(shared), np.int64), []
-        for place, (market, span, called) in enumerate(zip(markets, spans, calls, strict=True)):
-            to = np.searchsorted(shared, span)
-            known = (to < len(shared)) & (shared[np.minimum(to, len(shared) - 1)] == span)
-            to = to[known]
+        closes = np.zeros(len(dates.time), np.int64)
+        each = zip(markets, calls, dates.bars, dates.place, strict=True)
+        for row, (market, called, bars, to) in enumerate(each):
             for name in COLUMNS:
-                prices[name][place, to] = getattr(market, name)[market.first :][known]
-            closes[to] = np.maximum(closes[to], market.closes[market.first :][known])
-            present[place, to] = 1
-            action[place, to] = called.action[market.first :][known]
-            confidence[place, to] = called.confidence[market.first :][known]
-            _carry_forward(prices["close"][place], present[place])
-            places.append((to, known))
-        return cls(shared, closes, prices, present, action, confidence, places)
+                prices[name][row, to] = getattr(market, name)[bars]
+            closes[to] = np.maximum(closes[to], market.closes[bars])
+            present[row, to] = 1
+            action[row, to] = called.action[bars]
+            confidence[row, to] = called.confidence[bars]
+            _carry_forward(prices["close"][row], present[row])
+        return cls(dates, closes, prices, present, action, confidence)
 
-    def spread(self, market: Market, asset: int, column: Floats) -> Floats:
-        """A column of one value for each bar of ``market``, or of one for all of them, on the dates; elsewhere 0."""
-        to, known = self.place[asset]
+    def spread(self, asset: int, column: Floats) -> Floats:
+        """A column of one value for each bar of an asset, or of one for all of them, on the dates; elsewhere 0."""
         made = np.zeros(len(self.time))
-        made[to] = column[0] if len(column) == 1 else column[market.first :][known]
+        made[self.dates.place[asset]] = column[0] if len(column) == 1 else column[self.dates.bars[asset]]
         return made
 
 
@@ -170,9 +189,7 @@ class Run:
 
     def _stops(self, setup: Setup) -> Floats:
         exits = setup.exits
-        return np.stack(
-            [self.table.spread(each, at, stop_fractions(each, exits)) for at, each in enumerate(self.markets)]
-        )
+        return np.stack([self.table.spread(at, stop_fractions(each, exits)) for at, each in enumerate(self.markets)])
 
     def _court(self, setup: Setup, close: Any, remember: Any, form: Any, own: Any) -> SharedCourt:
         rulebook, instruments = self.lab.rulebook, self._instruments(setup)

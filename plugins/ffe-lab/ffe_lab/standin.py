@@ -46,13 +46,13 @@ class Counting:
 
 @dataclass(frozen=True)
 class Bars:
-    """A source of bars that were given to it, in whatever timeframes."""
+    """A source of bars of one asset that were given to it, in whatever timeframes."""
 
     name: str
     frames: Mapping[Timeframe, Candles]
 
     def serves(self, asset: Asset) -> bool:
-        return asset.symbol == BTC.symbol
+        return any(asset.symbol == held.asset.symbol for held in self.frames.values())
 
     def candles(
         self, asset: Asset, timeframe: Timeframe, *, start: datetime | None, end: datetime | None, limit: int | None
@@ -65,11 +65,14 @@ class Bars:
         return held if limit is None else held.tail(limit)
 
 
-def bench(home: Path, bars: Bars, *models: Counting, **variables: str) -> Lab:
-    """A bench of a newcomer but for ``variables``, with another source and other providers."""
-    settings = load_settings(env={"FFE_HOME": str(home), "FFE_DATA__SOURCES": bars.name, **variables})
+def bench(home: Path, bars: Bars | tuple[Bars, ...], *models: Counting, **variables: str) -> Lab:
+    """A bench of a newcomer but for ``variables``, with other sources and other providers."""
+    sources = bars if isinstance(bars, tuple) else (bars,)
+    names = ",".join(source.name for source in sources)
+    settings = load_settings(env={"FFE_HOME": str(home), "FFE_DATA__SOURCES": names, **variables})
     registry = load_plugins(settings, clock=SystemClock())
-    registry.offer("source", bars.name, Offer("tests", bars))
+    for source in sources:
+        registry.offer("source", source.name, Offer("tests", source))
     for model in models:
         registry.offer("provider", model.name, Offer("tests", model))
     return Lab(Engine(settings, registry))
