@@ -25,6 +25,12 @@ _PART = "{start end sample sharpe metrics{…}}"
 _TRIAL = "trial params{…} sharpe total_return max_drawdown total_trades"
 _PERCENTILES = "{p5 p25 p50 p75 p95}"
 
+_SPENT = (
+    "decisions providers{NAME{model answers failures tokens_in tokens_out cost_usd}} left_out{NAME} cost_usd"
+    " cost_per_decision cost_per_trade"
+)
+_HINDSIGHT = "hindsight{cutoffs{NAME} embargo_days clean{…} contaminated{…} alpha_decay headline{…}}"
+
 #: what ``data`` holds with ``--json``, written as in ``ffe_core.cli.commands_document``
 SHAPES = {
     "backtest": (
@@ -35,11 +41,8 @@ SHAPES = {
         " attribution{ASSET{pnl trades win_rate contribution}} portfolio_stop"
         f" {_INTERVALS} baselines{{NAME{{…}}}} trades[asset_pair {_TRADE}] {_REST}"
     ),
-    "backtest --cassette TAPE": (
-        "ai{decisions providers{NAME{model answers failures tokens_in tokens_out cost_usd}} left_out{NAME} cost_usd"
-        " cost_per_decision cost_per_trade} hindsight{cutoffs{NAME} embargo_days clean{…} contaminated{…} alpha_decay"
-        " headline{…}} …"
-    ),
+    "backtest --cassette TAPE": f"ai{{{_SPENT}}} {_HINDSIGHT} …",
+    "backtest ASSET ASSET --cassette TAPE": f"ai{{{_SPENT} assets{{ASSET{{{_SPENT}}}}}}} {_HINDSIGHT} …",
     "compare": (
         "by horizon decisions runs[name total_return max_drawdown sharpe total_trades called hit_rate]"
         " pairs[first second pairs hits{…} brier{…} adjusted_hits adjusted_brier relation]"

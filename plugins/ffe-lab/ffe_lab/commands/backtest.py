@@ -22,6 +22,7 @@ from ffe_lab.commands.options import (
     write,
     write_json,
 )
+from ffe_lab.commands.shown import hindsight
 from ffe_lab.commands.together import refuse_sharing, sharing_options, together
 
 if TYPE_CHECKING:
@@ -121,28 +122,11 @@ def report_of(made: Backtest, data: dict[str, Any]) -> str:
     return html_report(data, candles=columns, decisions=made.decisions())
 
 
-def _show_hindsight(told: dict[str, Any], console: Any) -> None:
-    for side in ("clean", "contaminated"):
-        column = told[side]
-        shown = {name: _percent(column[name]) for name in ("mean_net_return", "total_return")}
-        console.print(
-            f"{side}: {column['decisions']} decisions, {column['actions']} actions, mean net return "
-            f"{shown['mean_net_return']}; {column['days']} days, return {shown['total_return']}, "
-            f"{column['trades']} trades",
-            markup=False,
-        )
-    console.print(f"alpha decay {_percent(told['alpha_decay'])}", markup=False)
-
-
-def _percent(value: float | None) -> str:
-    return "not shown" if value is None else f"{value:+.2%}"
-
-
 def _show(data: dict[str, Any], console: Any, page: Path | None) -> None:
     from ffe_lab.report.terminal import summary
 
     summary(data, console)
     if "hindsight" in data:
-        _show_hindsight(data["hindsight"], console)
+        hindsight(console, data["hindsight"])
     if page is not None:
         console.print(f"report: {page}", markup=False)

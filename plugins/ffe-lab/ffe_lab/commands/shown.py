@@ -51,6 +51,24 @@ def note(console: Console, text: str, style: str = "") -> None:
     console.print(Text(clean(text), style=style))
 
 
+def hindsight(console: Console, told: Mapping[str, Any]) -> None:
+    """What models said of times that they may have read about beside what they said of times that came after."""
+    for side in ("clean", "contaminated"):
+        column = told[side]
+        shown = {name: _signed(column[name]) for name in ("mean_net_return", "total_return")}
+        note(
+            console,
+            f"{side}: {column['decisions']} decisions, {column['actions']} actions, mean net return "
+            f"{shown['mean_net_return']}; {column['days']} days, return {shown['total_return']}, "
+            f"{column['trades']} trades",
+        )
+    note(console, f"alpha decay {_signed(told['alpha_decay'])}")
+
+
+def _signed(value: float | None) -> str:
+    return NOT_SHOWN if value is None else f"{value:+.2%}"
+
+
 def amount(value: float | None) -> str:
     return NOT_SHOWN if value is None else f"{value:,.2f}"
 

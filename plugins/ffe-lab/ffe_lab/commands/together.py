@@ -10,16 +10,18 @@ import click
 
 from ffe_core.cli.session import Session
 from ffe_core.errors import UsageError
+from ffe_lab.commands.models import with_models
 from ffe_lab.commands.options import (
     account_from,
     lab_of,
     market_from,
     params_for,
     provider_from,
+    remark_on_models,
     write,
     write_json,
 )
-from ffe_lab.commands.shown import amount, columns, note, percent
+from ffe_lab.commands.shown import amount, columns, hindsight, note, percent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,7 +47,7 @@ _NAMES = {
     "portfolio_stop_percentage": "stop",
 }
 #: options that say how one asset is traded
-_ALONE = {"trials": None, "leverage": 1.0, "cassette": "off", "live_ai": False}
+_ALONE = {"trials": None, "leverage": 1.0}
 
 
 def sharing_options(function: Any) -> Any:
@@ -72,20 +74,17 @@ def together(
     lab = lab_of(session)
     markets = [market_from(lab, asset, options) for asset in assets]
     provider = provider_from(options["providers"])
-    made = portfolio(
-        markets,
-        provider,
-        params=params_for(lab, provider, options["params"]),
-        sharing=_sharing(options),
-        lab=lab,
-        **account_from(lab, options, markets[0].asset.kind),
-    )
+    params, sharing = params_for(lab, provider, options["params"]), _sharing(options)
+    account = account_from(lab, options, markets[0].asset.kind)
+    with with_models(session, lab, options) as asking:
+        made = portfolio(markets, provider, params=params, sharing=sharing, lab=asking, **account)
     data = made.data(full=not options["fast"])
     if data["synthetic"]:
         session.warn("these prices are invented")
     for market in markets:
         for line in market.candles.remarks:
             session.warn(f"{market.asset}: {line}")
+    remark_on_models(session, data)
     if page is not None:
         write(page, report_of(made, data))
     if output_file is not None:
@@ -130,5 +129,7 @@ def _show(data: Mapping[str, Any], console: Console, page: Path | None) -> None:
     columns(console, ("asset", "net result", "trades", "win rate", "of the whole"), rows)
     if data["portfolio_stop"]:
         note(console, f"the portfolio stop closed everything at {data['end']}")
+    if "hindsight" in data:
+        hindsight(console, data["hindsight"])
     if page is not None:
         note(console, f"report: {page}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,14 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 from ffe_lab.document import SHAPES
-from ffe_ollama.standin import MODEL, OllamaStandIn
+from ffe_ollama.standin import DECISION, MODEL, OllamaStandIn
 
 from ffe_core.cli import main
+from ffe_core.testing.loopback import Canned, Request
 from ffe_core.testing.shapes import hold
 
 type Ffe = Callable[..., tuple[int, str, str]]
 
-SPAN = ("BTCUSD", "--start", "2025-03-01", "--end", "2025-03-01")
+DAY = ("--start", "2025-03-01", "--end", "2025-03-01")
+SPAN = ("BTCUSD", *DAY)
+SEVERAL = ("BTCUSD", "ETHUSD", *DAY)
 
 
 @pytest.fixture
@@ -63,35 +67,89 @@ def test_a_model_is_not_asked_without_a_tape(ffe: Ffe, server: OllamaStandIn) ->
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("span", "closes", "shape"), [(SPAN, 24, ""), (SEVERAL, 48, "ASSET ASSET ")])
 def test_a_second_backtest_in_another_process_asks_nobody_and_prints_the_same_bytes(
-    variables: dict[str, str], server: OllamaStandIn
+    variables: dict[str, str], server: OllamaStandIn, span: tuple[str, ...], closes: int, shape: str
 ) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("FFE_", "OLLAMA_"))}
 
     def ran(tape: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "ffe_core.cli", "backtest", *SPAN, "--provider", "ollama", "--json", "--fast"]
+        command = [sys.executable, "-m", "ffe_core.cli", "backtest", *span, "--provider", "ollama", "--json", "--fast"]
         return subprocess.run(
             [*command, "--cassette", tape], env=environment | variables, capture_output=True, text=True, check=False
         )
 
     first = ran("auto")
     assert first.returncode == 0, first.stderr
-    assert len(server.chats) == 24
+    assert len(server.chats) == closes
     again = ran("replay")
     assert again.stdout == first.stdout
-    assert len(server.chats) == 24
+    assert len(server.chats) == closes
     told = json.loads(first.stdout)["data"]
-    hold(told, SHAPES["backtest --cassette TAPE"])
-    assert told["ai"]["providers"]["ollama"]["answers"] == 24
+    hold(told, SHAPES[f"backtest {shape}--cassette TAPE"])
+    assert told["ai"]["providers"]["ollama"]["answers"] == closes
     assert told["hindsight"]["headline"] is None
-    assert "24 of 24 decisions are of times that a model may have read about" in first.stderr
+    assert f"{closes} of {closes} decisions are of times that a model may have read about" in first.stderr
 
 
-def test_nobody_is_asked_beyond_the_budget(ffe: Ffe, variables: dict[str, str], server: OllamaStandIn) -> None:
+def test_a_model_decides_about_several_assets_on_one_account(ffe: Ffe, server: OllamaStandIn, tmp_path: Path) -> None:
+    server.usual = json.dumps({"reasoning": "It rises.", "action": "BUY", "confidence": 90, "amount": 0})
+    line = ("backtest", *SEVERAL, "--provider", "ollama")
+    code, _, err = ffe(*line, "--fast")
+    assert (code, "--cassette auto keeps them" in err) == (2, True)
+    code, _, err = ffe(*line, "--fast", "--cassette", "replay")
+    assert (code, "was never recorded" in err) == (4, True)
+    assert not server.chats
+    page = tmp_path / "page.html"
+    code, out, err = ffe(*line, "--cassette", "auto", "--cassette-dir", str(tmp_path / "tape"), "--html", str(page))
+    assert code == 0, err
+    assert len(server.chats) == 48
+    assert "48 of 48 decisions are of times that a model may have read about" in err
+    assert "contaminated: 48 decisions, 48 actions" in out
+    words = page.read_text(encoding="utf-8")
+    assert "Hindsight of the models" in words and "<strong>ollama</strong> BUY 90" in words
+    code, out, err = ffe(*line, "--live-ai", "--fast", "--json")
+    assert code == 0, err
+    assert len(server.chats) == 96
+    told = json.loads(out)["data"]["ai"]
+    assert (told["decisions"], told["assets"]["ETHUSD"]["decisions"]) == (48, 24)
+
+
+def test_failures_of_all_assets_are_told_together(ffe: Ffe, server: OllamaStandIn) -> None:
+    # What cannot be read is asked for once more.
+    failure = ["nothing"] * 2
+    server.answers.extend([DECISION] * 2 + failure + [DECISION] * 30 + failure)
+    code, _, err = ffe("backtest", *SEVERAL, "--provider", "ollama", "--fast", "--live-ai", "--json")
+    assert code == 0, err
+    assert "ollama gave no usable answer at 2 closes" in err
+
+
+def test_an_interruption_counts_the_closes_of_all_assets(ffe: Ffe, server: OllamaStandIn) -> None:
+    answer = server.answer
+
+    def interrupted(request: Request) -> Canned:
+        if request.path == "/api/chat" and len(server.chats) == 31:
+            os.kill(os.getpid(), signal.SIGINT)
+        return answer(request)
+
+    server.answer = interrupted
+    line = ("backtest", *SEVERAL, "--provider", "ollama", "--fast", "--cassette", "auto")
+    code, _, err = ffe(*line)
+    assert code == 130
+    assert "30 of 48 closes are answered and kept; --cassette auto goes on from there" in err
+    code, _, err = ffe(*line)
+    assert code == 0, err
+    assert len(server.chats) in (48, 49), "what was under way when it was interrupted may be asked again"
+
+
+@pytest.mark.parametrize("span", [SPAN, SEVERAL])
+def test_nobody_is_asked_beyond_the_budget(
+    ffe: Ffe, variables: dict[str, str], server: OllamaStandIn, span: tuple[str, ...]
+) -> None:
     row = {"model": MODEL, "from": "2020-01-01", "input_usd_per_million": 1000, "output_usd_per_million": 1000}
     variables["FFE_AI__PRICES"] = json.dumps([row])
     code, _, err = ffe(
-        "backtest", *SPAN, "--provider", "ollama", "--fast", "--cassette", "auto", "--budget-usd", "0.01"
+        "backtest", *span, "--provider", "ollama", "--fast", "--cassette", "auto", "--budget-usd", "0.01"
     )
     assert code == 7
     assert "raise --budget-usd" in err
