@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -88,8 +88,7 @@ def folder_of(settings: FilesSettings, data_root: Path | None) -> Path | None:
     return folder.expanduser().absolute() if folder else None
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
+class _File(NamedTuple):
     """One file by its name: whose it is, and its timeframe where the name tells."""
 
     path: Path

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
 
 from ffe_core.domain.assets import Asset
 from ffe_core.domain.clock import Clock, SystemClock, iso, require_utc
@@ -476,8 +476,7 @@ class Engine:
         return History(self.store.latest(limit, None if asset is None else self.asset(asset).symbol))
 
 
-@dataclass(frozen=True, slots=True)
-class _Gathered:
+class _Gathered(NamedTuple):
     inputs: DecisionInputs
     found: FeedResult
     warnings: tuple[str, ...]

@@ -6,9 +6,8 @@ import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from ffe_core.domain.assets import NEW_YORK, STOCK_SESSION_ENDS, AssetKind, DayBoundary, Timeframe
@@ -25,8 +24,7 @@ WORTH_NUMPY = 2_000
 _HALF_HOUR = Timeframe.M30.milliseconds
 
 
-@dataclass(frozen=True, slots=True)
-class _Period:
+class _Period(NamedTuple):
     """One longer bar: its label, the span that its data come from (epoch milliseconds), and which bars fall into it."""
 
     label: int

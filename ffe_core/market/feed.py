@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ffe_core.domain.assets import PULSE_TIMEFRAMES, Asset, AssetKind, DayBoundary, Timeframe
 from ffe_core.domain.clock import Clock, iso, require_utc
@@ -317,8 +317,7 @@ def source_breaker(name: str, clock: Clock, store: StateStore | None = None) -> 
     return CircuitBreaker(f"source {name}", clock, counts=(SourceFailed, PluginError), store=store)
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     stored_at: datetime
     as_of: datetime
     candles: Candles

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from ffe_core.domain.assets import Asset, AssetKind, DayBoundary, Timeframe
 from ffe_core.domain.clock import from_ms, iso, to_ms
@@ -249,8 +249,7 @@ def _judge(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Length:
+class _Length(NamedTuple):
     """How long a bar lasts, even where the timeframe could not be told."""
 
     timeframe: Timeframe | None

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from ffe_core.domain.text import clean
 from ffe_core.domain.threads import start
@@ -28,8 +28,7 @@ class BadAnswer(Exception):
     """What came back is not what the port promises; the text says how."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Failure:
+class _Failure(NamedTuple):
     error: BaseException
     text: str
     #: the prompt and the reply that a provider refused
