@@ -89,7 +89,7 @@ def moves_since(returns: Returns, since: str) -> Moves:
 
 
 # For a day these and their ties are the same for all who ask; what is made once is one object, and known as such.
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _moves(returns: tuple[tuple[str, float], ...]) -> Moves:
     if not returns:
         return Moves((), (), (), 0.0, still=True)
@@ -100,7 +100,7 @@ def _moves(returns: tuple[tuple[str, float], ...]) -> Moves:
     return Moves(days, values, deviations, squares, min(values) == max(values))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=512)
 def tie(one: Moves, other: Moves) -> tuple[bool, float | None]:
     """Whether there are points enough to tell, and Pearson's correlation of the days that both series have.
 
