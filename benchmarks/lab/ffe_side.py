@@ -15,6 +15,7 @@ from ffe_lab.backtest import backtest
 from ffe_lab.costs import Costs
 from ffe_lab.montecarlo import monte_carlo
 from ffe_lab.portfolio import portfolio
+from ffe_lab.shared_run import Sharing
 from ffe_lab.sweep import sweep as sweep_of
 from serve import Job, serve
 
@@ -80,9 +81,9 @@ def rsi_macd(path: str) -> Any:
 
 
 def together(paths: Sequence[str], gate: bool) -> Any:
-    """As many assets with one account; with the gate on they share the risk rules' eyes, too."""
+    """As many assets with one account, to the end whatever it loses; with the gate on rules judge all that it holds."""
     frames = {name: frame(path) for name, path in zip(NAMES, paths, strict=False)}
-    return portfolio(frames, "sma_cross", compiled=True, gate=gate)
+    return portfolio(frames, "sma_cross", compiled=True, gate=gate, sharing=Sharing(stop=0.0))
 
 
 def default(path: str, **settings: Any) -> Any:

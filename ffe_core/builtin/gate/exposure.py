@@ -73,7 +73,10 @@ def correlation(proposal: Proposal, context: RiskContext) -> Ruling:
     inputs = {"correlations": {f"{one} {other}": rho for (one, other), (_, rho) in found.items() if rho is not None}}
     unmeasured: set[str] = set()
     for venue, symbols in sorted(groups.items()):
-        within = {pair: known for pair, known in found.items() if symbols.issuperset(pair)}
+        # Of one venue they are all of them.
+        within = found
+        if len(groups) > 1:
+            within = {pair: known for pair, known in found.items() if symbols.issuperset(pair)}
         tied = {
             symbol for pair, (_, rho) in within.items() if rho is not None and abs(rho) >= threshold for symbol in pair
         }
