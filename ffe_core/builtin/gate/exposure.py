@@ -77,10 +77,13 @@ def correlation(proposal: Proposal, context: RiskContext) -> Ruling:
         within = found
         if len(groups) > 1:
             within = {pair: known for pair, known in found.items() if symbols.issuperset(pair)}
-        tied = {
-            symbol for pair, (_, rho) in within.items() if rho is not None and abs(rho) >= threshold for symbol in pair
-        }
-        unknown = {symbol for pair, (measured, _) in within.items() if not measured for symbol in pair}
+        tied: set[str] = set()
+        unknown: set[str] = set()
+        for pair, (measured, rho) in within.items():
+            if not measured:
+                unknown.update(pair)
+            elif rho is not None and abs(rho) >= threshold:
+                tied.update(pair)
         if len(tied) > most:
             return vetoed(f"{', '.join(sorted(tied))} move as one on {venue}; {most} are allowed", inputs)
         if len(tied | unknown) > most:

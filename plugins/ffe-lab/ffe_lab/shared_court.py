@@ -101,6 +101,9 @@ class SharedCourt:
         self._past[past.SPARSE] = are_sparse(self.closes)
         self._marked, self._worth, self._queue = (self.own(dates) for _ in range(3))
         risk = self.seats[0].risk
+        self._assets = [seat.bars.asset for seat in self.seats]
+        self._synthetic = any(seat.bars.candles.synthetic for seat in self.seats)
+        self._sizes: dict[int, tuple[float, float, Decimal, Decimal]] = {}
         # Rows of the table of trades: how many were looked at, which are still held, and what became of the others.
         self._rows, self._open = 0, list[int]()
         self._left: list[tuple[datetime, int, ClosedTrade]] = []
@@ -144,40 +147,34 @@ class SharedCourt:
 
     def _around(self, asset: int, date: int, account: Any, book: Any, trades: Any) -> Circumstances:
         """What was ordered at this very close counts as filled there, so that the next entry knows of it."""
-        wanted = self._wanted(asset, date, book)
-        positions = (*self._held(date, book), *wanted)
-        cash = exact(account[pool.MONEY]) - sum((one.market_value for one in wanted), Decimal(0))
-        seat = self.seats[asset]
-        synthetic = any(each.bars.candles.synthetic for each in self.seats)
-        before = Portfolio("paper", "lab", seat.currency, cash, positions, synthetic=synthetic)
-        symbols = {one.asset.symbol for one in positions} | {seat.bars.asset.symbol}
-        returns = {
-            each.bars.asset.symbol: each.returns_from(*(int(column[date]) for column in self._known[place]))
-            for place, each in enumerate(self.seats)
-            if each.bars.asset.symbol in symbols
+        held = {place: float(units) for place, units in enumerate(book[pool.HELD]) if units != 0.0}
+        wanted = {
+            place: float(side) * float(book[pool.WANTED_UNITS][place])
+            for place, side in enumerate(book[pool.WANTED])
+            if place != asset and side in (pool.BUY_WANTED, pool.SHORT_WANTED)
         }
+        positions = [self._position(place, date, units, float(book[pool.PAID][place])) for place, units in held.items()]
+        ordered = [
+            self._position(place, date, units, float(self.close[place][date])) for place, units in wanted.items()
+        ]
+        cash = exact(account[pool.MONEY]) - sum((one.market_value for one in ordered), Decimal(0))
+        before = Portfolio(
+            "paper", "lab", self.seats[asset].currency, cash, (*positions, *ordered), synthetic=self._synthetic
+        )
+        returns = {}
+        for place in sorted({*held, *wanted, asset}):
+            since, until = self._known[place]
+            returns[self._assets[place].symbol] = self.seats[place].returns_from(int(since[date]), int(until[date]))
         closed = self._closed(account, trades) if self._reads_trades else ()
         return Circumstances(before, returns, closed, float(account[pool.FACTOR]))
 
-    def _held(self, date: int, book: Any) -> list[Position]:
-        return [
-            self._position(place, date, float(units), float(book[pool.PAID][place]))
-            for place, units in enumerate(book[pool.HELD])
-            if units != 0.0
-        ]
-
-    def _wanted(self, asset: int, date: int, book: Any) -> list[Position]:
-        made = []
-        for place, side in enumerate(book[pool.WANTED]):
-            if place != asset and side in (pool.BUY_WANTED, pool.SHORT_WANTED):
-                units = float(side) * float(book[pool.WANTED_UNITS][place])
-                made.append(self._position(place, date, units, float(self.close[place][date])))
-        return made
-
     def _position(self, place: int, date: int, units: float, paid: float) -> Position:
         """Marked at this date's close; all assets are quoted in the account's currency."""
-        price = exact(self.close[place][date])
-        return Position(self.seats[place].bars.asset, exact(units), exact(paid), price, rate=Decimal(1))
+        known = self._sizes.get(place)
+        if known is None or known[:2] != (units, paid):
+            # What is held keeps its size and its price for many questions.
+            known = self._sizes[place] = units, paid, exact(units), exact(paid)
+        return Position(self._assets[place], known[2], known[3], exact(self.close[place][date]), rate=Decimal(1))
 
     def _closed(self, account: Any, trades: Any) -> tuple[ClosedTrade, ...]:
         """Trades in the order of their closing; a row that has not left yet is still at 0."""
