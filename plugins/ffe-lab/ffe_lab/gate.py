@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ffe_core import Action, Proposal, Ruling, Signals, Verdict
+from ffe_core import Action, Proposal, Ruling, Series, Signals, VectorProvider, Verdict
 from ffe_core.risk.gate import Judgement
 from ffe_lab import entries, loop, past
 from ffe_lab.beforehand import certainty_of
@@ -63,6 +63,12 @@ class Calls:
     votes: Mapping[str, Signals] = field(default_factory=dict)
     #: the opinions behind ``votes``, where models were asked
     heard: Votes | None = None
+
+    @classmethod
+    def of(cls, provider: VectorProvider, series: Series) -> Calls:
+        """One provider's answers, as they are."""
+        signals = provider.ask_all(series)
+        return cls(signals.action, signals.confidence, votes={provider.name: signals})
 
     def verdict(self, bar: int) -> Verdict:
         action = Action.BUY if self.action[bar] > 0 else Action.SELL

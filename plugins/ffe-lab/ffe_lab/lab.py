@@ -23,8 +23,6 @@ from ffe_core import (
     to_ms,
 )
 from ffe_core.engine import Engine, risk_settings, sizing_rules
-from ffe_core.ensemble.tiers import EnsembleRules
-from ffe_lab.calls import calls_of, panel_calls
 from ffe_lab.costs import Costs
 from ffe_lab.gate import Calls
 from ffe_lab.market import Market, Unread
@@ -34,6 +32,7 @@ from ffe_lab.trades import Indices
 from ffe_lab.trials import TrialLedger
 
 if TYPE_CHECKING:
+    from ffe_core.ensemble.tiers import EnsembleRules
     from ffe_core.settings import Settings
     from ffe_lab.interview import Interview
 
@@ -111,16 +110,18 @@ class Lab:
         ``UsageError`` for who cannot answer, and what ``Interview.hear`` does.
         """
         if not isinstance(provider, str) and isinstance(provider, VectorProvider):
-            return calls_of(provider.with_params(**params) if params else provider, market.series)
+            return Calls.of(provider.with_params(**params) if params else provider, market.series)
         names = [provider] if isinstance(provider, str) else list(provider)
         asked = self.panel(names)
         if self.interview is not None and not all(isinstance(one, VectorProvider) for one in asked.values()):
             return self._heard(market, asked, frozenset(names) - {ENSEMBLE}, self.interview, params, at)
         if len(names) == 1 and names[0] != ENSEMBLE:
-            return calls_of(self.provider(names[0], params), market.series)
+            return Calls.of(self.provider(names[0], params), market.series)
         if params:
             raise UsageError("parameters are those of one provider", hint="--provider NAME, once")
         panel = {name: self.provider(name) for name in asked}
+        from ffe_lab.panel import panel_calls
+
         registry = self.engine.registry
         strategies = {name: registry.close_at_hand("strategy", name) for name in registry.strategies}
         return panel_calls(panel, market, strategies, self.ensemble)
@@ -154,6 +155,8 @@ class Lab:
 
     @cached_property
     def ensemble(self) -> EnsembleRules:
+        from ffe_core.ensemble.tiers import EnsembleRules
+
         held = self.settings.ensemble
         return EnsembleRules(held.strategy, held.weights, held.min_local_providers)
 

@@ -15,10 +15,10 @@ import numpy as np
 from ffe_core import AggregationStrategy, Asset, UnknownName, UsageError, VectorProvider
 from ffe_core.ensemble.tiers import FALLBACK_STRATEGIES, EnsembleRules
 from ffe_core.ports import RoundStrategy
-from ffe_lab.calls import calls_of, panel_calls
 from ffe_lab.gate import Calls
 from ffe_lab.lab import ENSEMBLE, Lab
 from ffe_lab.market import Market
+from ffe_lab.panel import panel_calls
 from ffe_lab.space import Range, Space, usual_space
 from ffe_lab.trades import Indices
 
@@ -62,7 +62,7 @@ class OneRule:
     provider: VectorProvider
 
     def calls(self, market: Market, params: Point) -> Calls:
-        return calls_of(self.varied(params), market.series)
+        return Calls.of(self.varied(params), market.series)
 
     def varied(self, params: Point) -> VectorProvider:
         """Raises ``UsageError`` for parameters that the rule does not take."""

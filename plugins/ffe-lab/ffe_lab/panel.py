@@ -1,4 +1,4 @@
-"""What is called at each bar: one rule's own answers, or a panel's, combined as a live decision combines them."""
+"""What a panel of rules calls at each bar, combined as a live decision combines it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ffe_core import Action, AggregationStrategy, Asset, Opinion, Series, VectorProvider, from_ms
+from ffe_core import Action, AggregationStrategy, Asset, Opinion, VectorProvider, from_ms
 from ffe_core.ensemble.tiers import FALLBACK_STRATEGIES, EnsembleRules, ballot_of, combine
 from ffe_lab.gate import Calls
 from ffe_lab.market import Market
@@ -20,12 +20,6 @@ _ACTIONS = {1: Action.BUY, -1: Action.SELL, 0: Action.HOLD}
 _CODES = {action: code for code, action in _ACTIONS.items()}
 #: strategies whose verdict depends on nothing but the opinions: the same opinions are combined once
 _PURE = frozenset(("weighted", *FALLBACK_STRATEGIES))
-
-
-def calls_of(provider: VectorProvider, series: Series) -> Calls:
-    """One provider's answers, as they are."""
-    signals = provider.ask_all(series)
-    return Calls(signals.action, signals.confidence, votes={provider.name: signals})
 
 
 def panel_calls(
