@@ -7,7 +7,7 @@ The function is scalar, for lists and for numba.
 from __future__ import annotations
 
 from ffe_lab.loop import Floats, Numbers, Row
-from ffe_lab.spans import highest, lowest, place_after, take
+from ffe_lab.spans import place_after, take_marks
 
 _DAY = 86_400_000
 PEAK_OF = 30 * _DAY
@@ -38,13 +38,11 @@ def remember(
         return
     # Where every bar is marked and none can breach, what is left to do is to sort out which marks may be peaks.
     head, tail, count = int(past[HEAD]), int(past[TAIL]), int(past[MARKS])
-    top = highest(begin, end, equity)
+    top, bottom = take_marks(begin, end, closes, equity, count, marked, worth)
     peak = worth[int(queue[head])] if head < tail and worth[int(queue[head])] > top else top
-    if not _is_safe(lowest(begin, end, equity), peak, most):
+    if not _is_safe(bottom, peak, most):
         _bar_by_bar(begin, end, closes, equity, most, past, marked, worth, queue)
         return
-    take(begin, end, closes, count, marked)
-    take(begin, end, equity, count, worth)
     tail = _queued(count, count + end - begin, top, head, tail, worth, queue)
     while marked[int(queue[head])] < closes[upto] - PEAK_OF:
         head += 1

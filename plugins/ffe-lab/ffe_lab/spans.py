@@ -59,26 +59,16 @@ def mark(begin: int, end: int, cash: float, units: float, close: Floats, equity:
     return end
 
 
-def highest(begin: int, end: int, values: Floats) -> float:
-    """Of at least one value."""
-    found = values[begin]
-    for i in range(begin + 1, end):
-        found = max(found, values[i])
-    return found
-
-
-def lowest(begin: int, end: int, values: Floats) -> float:
-    """Of at least one value."""
-    found = values[begin]
-    for i in range(begin + 1, end):
-        found = min(found, values[i])
-    return found
-
-
-def take(begin: int, end: int, values: Floats, at: int, into: Row) -> None:
-    """Copies values to places from ``at`` on."""
+def take_marks(
+    begin: int, end: int, closes: Numbers, equity: Floats, at: int, marked: Row, worth: Row
+) -> tuple[float, float]:
+    """Copies times and equity of at least one bar to places from ``at`` on; the highest and the lowest equity."""
+    top = bottom = equity[begin]
     for i in range(begin, end):
-        into[at + i - begin] = values[i]
+        value = equity[i]
+        marked[at + i - begin], worth[at + i - begin] = closes[i], value
+        top, bottom = max(top, value), min(bottom, value)
+    return top, bottom
 
 
 def place_after(begin: int, end: int, limit: float, values: Floats) -> int:

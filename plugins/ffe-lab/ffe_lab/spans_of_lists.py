@@ -50,16 +50,12 @@ def mark(begin: int, end: int, cash: float, units: float, close: list[float], eq
     return begin + next(place for place, value in enumerate(worth) if value <= 0.0)
 
 
-def highest(begin: int, end: int, values: list[float]) -> float:
-    return max(values[begin:end])
-
-
-def lowest(begin: int, end: int, values: list[float]) -> float:
-    return min(values[begin:end])
-
-
-def take(begin: int, end: int, values: list[float], at: int, into: list[float]) -> None:
-    into[at : at + end - begin] = values[begin:end]
+def take_marks(
+    begin: int, end: int, closes: list[int], equity: list[float], at: int, marked: list[float], worth: list[float]
+) -> tuple[float, float]:
+    taken = equity[begin:end]
+    marked[at : at + end - begin], worth[at : at + end - begin] = closes[begin:end], taken
+    return max(taken), min(taken)
 
 
 def place_after(begin: int, end: int, limit: float, values: list[float]) -> int:

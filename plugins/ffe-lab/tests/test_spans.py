@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from typing import Any
-
 import numpy as np
 from ffe_lab import spans, spans_of_lists
 from ffe_lab.spans_of_lists import Signals
@@ -69,14 +66,15 @@ def test_marks_and_the_bar_at_which_nothing_is_left(begin: int, end: int, seed: 
 
 
 @given(begin=PLACES, end=PLACES, seed=st.integers(0, 99), limit=st.floats(50, 200))
-def test_extremes_copies_and_places(begin: int, end: int, seed: int, limit: float) -> None:
-    close, modules = walk(seed, 0.02), (spans, spans_of_lists)
+def test_copies_extremes_and_places(begin: int, end: int, seed: int, limit: float) -> None:
+    close, times, modules = walk(seed, 0.02), list(range(BARS)), (spans, spans_of_lists)
     begin, end = sorted((begin, end))
     ordered = sorted(close)
     assert len({module.place_after(begin, end, limit, ordered) for module in modules}) == 1
-    copies: Any = [[0.0] * BARS for _ in modules]
-    for module, copy in zip(modules, copies, strict=True):
-        module.take(begin, end, close, 0, copy)
-    assert all(one == other for one, other in pairwise(copies))
     if begin < end:
-        assert len({(module.highest(begin, end, close), module.lowest(begin, end, close)) for module in modules}) == 1
+        copies = [([0.0] * BARS, [0.0] * BARS) for _ in modules]
+        found = [
+            module.take_marks(begin, end, times, close, 0, *copy) for module, copy in zip(modules, copies, strict=True)
+        ]
+        assert found[0] == found[1] == (max(close[begin:end]), min(close[begin:end]))
+        assert copies[0] == copies[1]
