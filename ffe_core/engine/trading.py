@@ -28,9 +28,9 @@ from ffe_core.domain.trading import (
     Position,
     Side,
 )
-from ffe_core.engine.clearance import Clearance
 from ffe_core.engine.decide import DecisionInputs, risk_context
 from ffe_core.engine.marking import mark_at_quote, marked_if_possible, price_now, show_bars
+from ffe_core.engine.permission import Permission
 from ffe_core.engine.plans import Change, Executed, Plan, changed, levels, side_of
 from ffe_core.engine.refusals import refuse_late_entry, refuse_what_cannot_be_acted_on
 from ffe_core.engine.venues import Venue, answering, held_at
@@ -83,7 +83,7 @@ class Trading:
             position = venue.portfolio.position(plan.order.asset)
             assert position is not None  # noqa: S101 - an exit is planned on a position
             return self._leave(venue, position, plan.decision.id, "exit")
-        entry = self._clearance(venue).entry(plan.order, account, lambda: self._enter(venue, plan.order))
+        entry = self._permission(venue).entry(plan.order, account, lambda: self._enter(venue, plan.order))
         fills = tuple(self.journal.fills(plan.order.client_order_id))
         if entry.state is OrderState.REJECTED:
             raise Refused(f"{venue.platform.name} refused the order: {entry.events[-1].reason}")
@@ -97,8 +97,8 @@ class Trading:
         entry = self._send(venue, order, venue.platform.submit, decided=True)
         return entry if entry.state in FINAL else take_back(venue.reconciler, entry)
 
-    def _clearance(self, venue: Venue) -> Clearance:
-        return Clearance(self.engine.store, venue.key, self.engine.clock)
+    def _permission(self, venue: Venue) -> Permission:
+        return Permission(self.engine.store, venue.key, self.engine.clock)
 
     def _plan(self, decision_id: str, *, below_threshold: bool, change: Change | None) -> tuple[Plan, Venue, Account]:
         stored = self.engine.store.get(decision_id)
@@ -111,7 +111,7 @@ class Trading:
         self._reconcile_asset(venue, inputs.briefing.asset)
         price = price_now(self.engine, venue.platform, inputs, quote)
         proposal = self._proposal(decision, inputs, change)
-        self._clearance(venue).require(proposal.effect, proposal.asset)
+        self._permission(venue).require(proposal.effect, proposal.asset)
         if proposal.is_entry:
             self._require_reconciled(venue)
             self._require_no_crash_loop(venue)
@@ -148,7 +148,7 @@ class Trading:
             raise SafetyRefusal(told, hint="`ffe orders` asks again")
 
     def _require_no_crash_loop(self, venue: Venue) -> None:
-        told = self._clearance(venue).stop_crash_loop(self.journal)
+        told = self._permission(venue).stop_crash_loop(self.journal)
         if told:
             self._alert("crash_loop", told)
             raise SafetyRefusal(told, hint="`ffe orders` shows them; `ffe arm` lets orders through again")
@@ -381,7 +381,7 @@ class Trading:
         """A position that cannot be protected is not kept."""
         asset = plan.order.asset
         told = f"{asset} has no stop: it is closed again, and no entry is made until it is armed"
-        self._clearance(venue).states.reduce("a stop could not be placed", asset)
+        self._permission(venue).states.reduce("a stop could not be placed", asset)
         self._alert("protection", told)
         try:
             position = held_at(venue.platform, asset)
@@ -401,7 +401,7 @@ class Trading:
         order = replace(order, prepared=dict(venue.platform.prepare(order)), sent_at=self.engine.clock.now())
         if order.effect.is_entry:
             # To prepare may have taken a while: the last look is right before the order is written down and sent.
-            self._clearance(venue).require(order.effect, order.asset)
+            self._permission(venue).require(order.effect, order.asset)
         journal, order_id = self.journal, order.client_order_id
         journal.intend(order, venue.key)
         if decided:

@@ -28,7 +28,7 @@ _LOOK_BACK = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Clearance:
+class Permission:
     """Of one account. Raises ``SafetyRefusal`` for whatever is not allowed, ``StoreError``."""
 
     store: Store
