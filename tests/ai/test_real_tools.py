@@ -235,15 +235,20 @@ def test_it_says_whether_it_is_ready_and_asks_nobody(tool: Installed, server: Se
 
 
 def failure(provider: AIProvider, server: Server) -> ProviderFailed:
-    """How a question ended that reached the server: on a busy machine a tool may need most of a deadline to start."""
+    """How a question ended that reached the server, in its time.
+
+    A busy machine is asked again with more of it: a tool may need most of a deadline to start, and while the machine
+    stands still nobody runs who could end it. Whoever never keeps a deadline fails.
+    """
+    late = 0.0
     for deadline in (10.0, 20.0, 40.0):
         began = time.monotonic()
         with pytest.raises(ProviderFailed) as caught:
             provider.ask(make_briefing(), timeout=deadline)
-        assert time.monotonic() - began < deadline + 1.0
-        if server.asked:
+        late = time.monotonic() - began - deadline
+        if server.asked and late < 1.0:
             return caught.value
-    pytest.fail(f"the server was not asked within {deadline:g} s: {caught.value}")
+    pytest.fail(f"asked {len(server.asked)} times within {deadline:g} s and {late:.1f} s late: {caught.value}")
 
 
 @pytest.mark.parametrize("status", [404, 429, 500])
