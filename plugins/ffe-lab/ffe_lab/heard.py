@@ -11,17 +11,13 @@ import numpy as np
 
 from ffe_core import Action, AggregationStrategy, AIProvider, Asset, Opinion, Signals, VectorProvider, Verdict, from_ms
 from ffe_core.engine import STAND_INS, Engine, seed_of
-from ffe_core.ensemble.tiers import FALLBACK_STRATEGIES, EnsembleRules, ballot_of, combine
+from ffe_core.ensemble.tiers import EnsembleRules, ballot_of, combine
 from ffe_core.ports import RoundStrategy
 from ffe_lab.gate import Calls
 from ffe_lab.interview import Heard, Interview, models_of, no_tape
 from ffe_lab.market import Market
+from ffe_lab.panel import CODES, PURE, rule_opinion
 from ffe_lab.trades import Indices
-
-_CODES = {Action.BUY: 1, Action.SELL: -1, Action.HOLD: 0}
-_ACTIONS = {code: action for action, code in _CODES.items()}
-#: strategies whose verdict depends on nothing but the opinions: the same opinions are combined once
-_PURE = frozenset(("weighted", *FALLBACK_STRATEGIES))
 
 type Row = tuple[Opinion, ...]
 
@@ -107,16 +103,7 @@ def rule_opinions(provider: VectorProvider, market: Market, at: Indices | None =
     kinds: dict[tuple[int, int], Opinion] = {}
     said = (_at(column, market.first, at).tolist() for column in (signals.action, signals.confidence))
     pairs = zip(*said, strict=True)
-    return [kinds.get(pair) or kinds.setdefault(pair, _rule_opinion(provider, *pair)) for pair in pairs]
-
-
-def _rule_opinion(provider: VectorProvider, action: int, confidence: int) -> Opinion:
-    if not action and not confidence:
-        return Opinion.failure(provider.name, provider.model, "too few bars", local=provider.local)
-    return Opinion(
-        provider.name, provider.model, _ACTIONS[action], confidence, "over the series", calibratable=False,
-        local=provider.local,
-    )  # fmt: skip
+    return [kinds.get(pair) or kinds.setdefault(pair, rule_opinion(provider, *pair)) for pair in pairs]
 
 
 def combined(
@@ -132,7 +119,7 @@ def combined(
     for place, (row, close) in enumerate(zip(votes.rows, votes.closes, strict=True)):
         backing = () if any(said.is_vote for said in row) else stand_ins(place)
         key = tuple((said.provider, said.action, said.confidence, said.amount) for said in (*row, *backing))
-        verdict = known.get(key) if rules.strategy in _PURE else None
+        verdict = known.get(key) if rules.strategy in PURE else None
         if verdict is None:
             verdict = known[key] = _verdict(row, backing, asset, from_ms(close), strategies, rules)
         made.append(verdict)
@@ -213,7 +200,7 @@ def columns_of(
     # A verdict without a vote of the panel is its stand-ins': they may leave a position, and open none.
     spoke = [any(said.is_vote for said in row) for row in votes.rows]
     action[said] = [
-        _CODES[verdict.action] if own or verdict.action is not Action.BUY else 0
+        CODES[verdict.action] if own or verdict.action is not Action.BUY else 0
         for verdict, own in zip(verdicts, spoke, strict=True)
     ]
     confidence[said] = [verdict.confidence for verdict in verdicts]
@@ -224,6 +211,6 @@ def columns_of(
 
 def _signals(column: Sequence[Opinion | None], bars: int, said: slice | Indices) -> Signals:
     action, confidence = np.zeros(bars, np.int8), np.zeros(bars, np.int8)
-    action[said] = [0 if each is None or each.action is None else _CODES[each.action] for each in column]
+    action[said] = [0 if each is None or each.action is None else CODES[each.action] for each in column]
     confidence[said] = [0 if each is None else each.confidence for each in column]
     return Signals(action, confidence)

@@ -17,9 +17,9 @@ from ffe_lab.trades import Floats
 type Rows = NDArray[np.int8]
 
 _ACTIONS = {1: Action.BUY, -1: Action.SELL, 0: Action.HOLD}
-_CODES = {action: code for code, action in _ACTIONS.items()}
+CODES = {action: code for code, action in _ACTIONS.items()}
 #: strategies whose verdict depends on nothing but the opinions: the same opinions are combined once
-_PURE = frozenset(("weighted", *FALLBACK_STRATEGIES))
+PURE = frozenset(("weighted", *FALLBACK_STRATEGIES))
 
 
 def panel_calls(
@@ -37,7 +37,7 @@ def panel_calls(
         (signals,) = answers.values()
         return Calls(signals.action, signals.confidence, votes=answers)
     rows = np.stack([column for each in answers.values() for column in (each.action, each.confidence)], axis=1)
-    if rules.strategy in _PURE:
+    if rules.strategy in PURE:
         return replace(_combined_once(panel, rows, market, strategies, rules), votes=answers)
     from ffe_core.engine import seed_of
 
@@ -78,12 +78,15 @@ def _verdict(
     rules: EnsembleRules,
     seed: int,
 ) -> tuple[int, int, float]:
-    opinions = [_opinion(provider, row[2 * place], row[2 * place + 1]) for place, provider in enumerate(panel.values())]
+    opinions = [
+        rule_opinion(provider, row[2 * place], row[2 * place + 1]) for place, provider in enumerate(panel.values())
+    ]
     verdict = combine(ballot_of(asset, from_ms(int(at)), opinions, rules, seed=seed), strategies, rules)
-    return _CODES[verdict.action], verdict.confidence, verdict.agreement
+    return CODES[verdict.action], verdict.confidence, verdict.agreement
 
 
-def _opinion(provider: VectorProvider, action: int, confidence: int) -> Opinion:
+def rule_opinion(provider: VectorProvider, action: int, confidence: int) -> Opinion:
+    """A rule's answer at one bar; nothing at no confidence is a failure: it has too few bars to say more."""
     if not action and not confidence:
         return Opinion.failure(provider.name, provider.model, "too few bars", local=provider.local)
     return Opinion(
