@@ -155,7 +155,7 @@ class Court:
         return next_session(self.bars.asset.kind, now) if waits else now
 
     def _market(self, bar: int, now: datetime) -> Market:
-        reach = float(self.volatility[bar])
+        reach = float(self.bars.volatility[bar])
         return Market(
             source=self.bars.candles.source,
             synthetic=self.bars.candles.synthetic,
@@ -171,10 +171,6 @@ class Court:
             bar_volume=float(self.bars.volume[bar]),
             bar_closed_at=now,
         )
-
-    @cached_property
-    def volatility(self) -> Floats:
-        return self.bars.volatility
 
     def _returns(self, bar: int) -> dict[str, Sequence[tuple[str, float]]]:
         if self.bars.days is None:
@@ -238,7 +234,7 @@ class Court:
             price=bars.close[at],
             low=bars.low[at],
             high=bars.high[at],
-            volatility=self.volatility[at],
+            volatility=self.bars.volatility[at],
             returns=self.returns,
             since=since,
             until=until,
